@@ -1,0 +1,138 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Hono } from 'hono'
+import pino from 'pino'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { readToolchain } from '../ops/setup/toolchain.ts'
+import { createApp } from './app.ts'
+import { ErrorBody, MAX_GENERATE_BYTES, Run, RunEvent } from './contract.ts'
+import { TEMPLATE } from './latex.ts'
+import { Runs } from './runs.ts'
+import { Tectonic } from './tectonic.ts'
+
+let distDir: string
+let tectonic: Tectonic
+let app: Hono
+let runs: Runs
+let shutdown: AbortController
+
+const posting = { source: 'json-ld', title: 'Engineer', company: 'Acme', location: '', description: 'Kafka and Go' }
+const profile = {
+  basics: { name: 'Ada Quill' },
+  work: [{ name: 'Northwind', highlights: ['Ran Kafka for 12 teams.'] }],
+}
+
+beforeAll(async () => {
+  distDir = await mkdtemp(join(tmpdir(), 'pass-ats-dist-'))
+  tectonic = new Tectonic({ toolchain: await readToolchain(), timeoutMs: 30_000, concurrency: 2, queueLimit: 8 })
+})
+afterAll(() => rm(distDir, { recursive: true }))
+beforeEach(() => {
+  runs = new Runs(distDir)
+  shutdown = new AbortController()
+  app = createApp({
+    runs,
+    pipeline: { llm: undefined, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
+    shutdown: shutdown.signal,
+    ready: () => true,
+  })
+})
+
+const post = (path: string, body: unknown) =>
+  app.request(path, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  })
+
+async function generate(body: unknown = { profile, posting }): Promise<Run> {
+  const response = await post('/generate', body)
+  expect(response.status).toBe(202)
+  return Run.parse(await response.json())
+}
+
+async function eventsOf(response: Response): Promise<{ id: number; event: RunEvent }[]> {
+  const blocks = (await response.text()).split('\n\n').filter((block) => block.includes('data: '))
+  return blocks.map((block) => ({
+    id: Number(/^id: (\d+)$/m.exec(block)?.[1]),
+    event: RunEvent.parse(JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? '')),
+  }))
+}
+
+it('takes a run, tells its stages in order, and serves the PDF', async () => {
+  const run = await generate()
+  const events = await eventsOf(await app.request(run.events))
+  expect(events.map(({ id }) => id)).toEqual(events.map((_, index) => index + 1))
+  const stages = events.flatMap(({ event }) => (event.type === 'stage' ? [`${event.stage} ${event.state}`] : []))
+  expect(stages).toEqual(['llm', 'latex', 'compile', 'validate'].flatMap((stage) => [`${stage} started`, `${stage} finished`]))
+  expect(events.at(-1)?.event).toMatchObject({ type: 'done', pages: 1, fileName: 'Ada-Quill-Acme.pdf' })
+  const pdf = await app.request(run.pdf)
+  expect(pdf.headers.get('content-type')).toBe('application/pdf')
+  const bytes = Buffer.from(await pdf.arrayBuffer())
+  expect(bytes.subarray(0, 5).toString()).toBe('%PDF-')
+  expect(bytes).toEqual(await readFile(join(distDir, `${run.id}.pdf`)))
+})
+
+it('continues a stream after Last-Event-ID', async () => {
+  const run = await generate()
+  const all = await eventsOf(await app.request(run.events))
+  const rest = await eventsOf(await app.request(run.events, { headers: { 'last-event-id': '3' } }))
+  expect(rest).toEqual(all.slice(3))
+})
+
+it('ends open streams and marks the run when the server stops', async () => {
+  const run = runs.create('0123456789abcdef0123456789abcdef')
+  run.append({ type: 'queued', position: 1 })
+  const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events')
+  runs.interruptAll()
+  const events = await eventsOf(response)
+  expect(events.at(-1)?.event).toMatchObject({ type: 'failed', failure: { code: 'interrupted' } })
+})
+
+it.each([
+  ['a profile without a name', { profile: { basics: {} }, posting }, 400, 'profile_invalid', /^profile\.basics\.name/],
+  ['a date that is none', { profile: { ...profile, work: [{ name: 'N', startDate: 'May' }] }, posting }, 400, 'profile_invalid', /^profile\.work\.0\.startDate: must be a date/],
+  ['no posting', { profile }, 400, 'request_invalid', /^posting/],
+  ['something that is not JSON', 'hello', 400, 'request_invalid', /not JSON/],
+])('refuses %s and names the field', async (_, body, status, code, detail) => {
+  const response = await post('/generate', body)
+  expect(response.status).toBe(status)
+  const { error } = ErrorBody.parse(await response.json())
+  expect(error.code).toBe(code)
+  expect(error.detail).toMatch(detail)
+})
+
+it('refuses a body that is too large', async () => {
+  const response = await post('/generate', `"${'x'.repeat(MAX_GENERATE_BYTES)}"`)
+  expect(response.status).toBe(413)
+  expect(ErrorBody.parse(await response.json()).error.code).toBe('request_too_large')
+})
+
+it('refuses one run more than it can work on', async () => {
+  for (let index = 0; index < 32; index++) runs.create(`${index + 10}`.padStart(32, '1'))
+  const response = await post('/generate', { profile, posting })
+  expect(response.status).toBe(503)
+  expect(ErrorBody.parse(await response.json()).error.code).toBe('overloaded')
+})
+
+it.each(['/runs/nonsense', '/runs/0123456789abcdef0123456789abcdef/events', '/runs/0123456789abcdef0123456789abcdef/resume.pdf'])(
+  'does not know %s',
+  async (path) => {
+    const response = await app.request(path)
+    expect(response.status).toBe(404)
+    expect(ErrorBody.parse(await response.json()).error.code).toBe('run_not_found')
+  },
+)
+
+it('compiles LaTeX that comes from outside', async () => {
+  const response = await post('/compile', '\\documentclass{article}\\begin{document}Hello\\end{document}')
+  expect(response.headers.get('content-type')).toBe('application/pdf')
+  expect(Buffer.from(await response.arrayBuffer()).subarray(0, 5).toString()).toBe('%PDF-')
+})
+
+it('says what is wrong with LaTeX that does not compile', async () => {
+  const response = await post('/compile', '\\documentclass{article}\n\\begin{document}\n\\nosuch\n\\end{document}')
+  expect(response.status).toBe(422)
+  expect(ErrorBody.parse(await response.json()).error.code).toBe('latex_invalid')
+})

@@ -1,0 +1,136 @@
+/** The server's routes. */
+
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { type Context as OtelContext, context, type Link, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api'
+import { getRPCMetadata } from '@opentelemetry/core'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { routePath } from 'hono/route'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_REPLAYED } from '../names.ts'
+import { type ErrorBody, GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES, RunId } from './contract.ts'
+import { streamEvents } from './events.ts'
+import { Failure } from './failure.ts'
+import { inStage, type Pipeline, runPipeline } from './pipeline.ts'
+import type { RunLog, Runs } from './runs.ts'
+
+export interface Server {
+  runs: Runs
+  pipeline: Pipeline
+  /** Aborts when the server stops: open streams end. */
+  shutdown: AbortSignal
+  /** Whether a PDF could be made now. */
+  ready: () => boolean
+}
+
+export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
+  const app = new Hono()
+
+  app.use(async (c, next) => {
+    await next()
+    // The HTTP instrumentation sees the socket, not the router: it learns the route here.
+    const metadata = getRPCMetadata(context.active())
+    if (metadata) metadata.route = routePath(c, -1).replace(/:(\w+)/g, '{$1}')
+  })
+
+  app.post('/generate', bodyLimit({ maxSize: MAX_GENERATE_BYTES, onError: tooLarge }), async (c) => {
+    const request = await readRequest(c)
+    const cause = trace.getActiveSpan()?.spanContext()
+    const id = cause?.traceId ?? randomTraceId()
+    const known = runs.get(id)
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, known !== undefined)
+    if (known) return c.json(known.view(), 200)
+    const run = runs.create(id)
+    const { parent, links } = parentOf(cause)
+    // Not awaited: the answer is the run, its end is an event.
+    void runPipeline(pipeline, run, request, parent, links)
+    return c.json(run.view(), 202)
+  })
+
+  app.get('/runs/:id', (c) => c.json(find(runs, c).view()))
+
+  app.get('/runs/:id/events', (c) => streamEvents(c, find(runs, c), shutdown))
+
+  app.get('/runs/:id/resume.pdf', async (c) => {
+    const run = find(runs, c)
+    if (run.last?.type !== 'done') throw new Failure('run_not_found')
+    const { size } = await stat(run.pdfPath)
+    c.header('Content-Type', 'application/pdf')
+    c.header('Content-Length', String(size))
+    c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.last.fileName)}`)
+    c.header('Cache-Control', 'private, no-store')
+    return c.body(Readable.toWeb(createReadStream(run.pdfPath)) as ReadableStream)
+  })
+
+  app.post('/compile', bodyLimit({ maxSize: MAX_COMPILE_BYTES, onError: tooLarge }), async (c) => {
+    const tex = await c.req.text()
+    if (!tex.includes('\\documentclass')) {
+      throw new Failure('request_invalid', { detail: 'The body must be one LaTeX file with a \\documentclass.' })
+    }
+    const { signal } = c.req.raw
+    const compile = () => pipeline.tectonic.compile(tex, { trust: 'foreign', signal })
+    const { pdf } = await inStage('compile', context.active(), [], compile)
+    return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
+  })
+
+  app.get('/healthz', (c) => c.json({ status: 'ok' }))
+  app.get('/readyz', (c) => (ready() ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503)))
+
+  app.notFound((c) => answer(c, new Failure('request_invalid', { detail: 'There is no such route.' }), 404))
+  app.onError((error, c) => answer(c, Failure.from(error)))
+  return app
+}
+
+const tooLarge = (c: Context) => answer(c, new Failure('request_too_large'))
+
+/** The one place where a failure becomes HTTP, and is recorded. */
+function answer(c: Context, failure: Failure, status: number = failure.status): Response {
+  trace
+    .getActiveSpan()
+    ?.setAttributes({ [ATTR_FAILURE_CODE]: failure.code, [ATTR_ERROR_TYPE]: failure.reason ?? failure.code })
+  return c.json<ErrorBody>({ error: failure.toBody() }, status as ContentfulStatusCode)
+}
+
+async function readRequest(c: Context): Promise<GenerateRequest> {
+  const body = await c.req.json().catch(() => {
+    throw new Failure('request_invalid', { detail: 'The body is not JSON.' })
+  })
+  const parsed = GenerateRequest.safeParse(body)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const inProfile = issue?.path[0] === 'profile'
+  const detail = issue ? `${issue.path.join('.')}: ${issue.message}` : ''
+  throw new Failure(inProfile ? 'profile_invalid' : 'request_invalid', { detail })
+}
+
+function find(runs: Runs, c: Context): RunLog {
+  const id = RunId.safeParse(c.req.param('id'))
+  const run = id.success ? runs.get(id.data) : undefined
+  if (!run) throw new Failure('run_not_found')
+  return run
+}
+
+const WAITING_SPAN = /^p:([0-9a-f]{16})$/
+
+/**
+ * Where a run's stages hang. The span of POST /generate ends with its 202, long before them; the span that lasts is
+ * the caller's own, which waits for the run. A caller that has one names it in `tracestate` (`passats=p:<span id>`,
+ * W3C Trace Context section 3.3: opaque to whoever it passes through), and the request becomes a link. For any other
+ * caller the request is the parent.
+ */
+function parentOf(cause: ReturnType<NonNullable<ReturnType<typeof trace.getActiveSpan>>['spanContext']> | undefined): {
+  parent: OtelContext
+  links: Link[]
+} {
+  const spanId = WAITING_SPAN.exec(cause?.traceState?.get('passats') ?? '')?.[1]
+  if (!cause || !spanId || /^0+$/.test(spanId)) return { parent: context.active(), links: [] }
+  const waiting = { ...cause, spanId, isRemote: true, traceFlags: TraceFlags.SAMPLED }
+  return { parent: trace.setSpanContext(ROOT_CONTEXT, waiting), links: [{ context: cause }] }
+}
+
+/** Only without an SDK: a run needs an ID even where nothing is traced. */
+function randomTraceId(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex')
+}

@@ -1,0 +1,71 @@
+/** The server's settings: the environment, read once. */
+
+import { z } from 'zod'
+import type { LlmOptions } from './llm.ts'
+
+const milliseconds = (fallback: number) => z.coerce.number().int().min(100).max(600_000).default(fallback)
+const blankAsUnset = (value: unknown) => (value === '' ? undefined : value)
+
+const Environment = z.object({
+  SERVER_HOST: z.string().default('127.0.0.1'),
+  /** 0 lets the operating system pick. */
+  SERVER_PORT: z.coerce.number().int().min(0).max(65_535).default(4320),
+  DIST_DIR: z.string().default('dist'),
+  /** JSON file describing Tectonic, its bundle and the sandbox, as set-up writes it. */
+  TOOLCHAIN: z.preprocess(blankAsUnset, z.string().optional()),
+  /** A template of one's own, in place of `server/resume.tex`. */
+  RESUME_TEMPLATE: z.preprocess(blankAsUnset, z.string().optional()),
+  COMPILE_TIMEOUT_MS: milliseconds(30_000),
+  COMPILE_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
+  /** Base URL of any OpenAI-compatible API. Without it bullets are chosen by rules, on this machine. */
+  LLM_BASE_URL: z.preprocess(blankAsUnset, z.url().optional()),
+  LLM_API_KEY: z.preprocess(blankAsUnset, z.string().optional()),
+  LLM_MODEL: z.string().default('gpt-5-mini'),
+  /** Longest time for one answer, from the request to its last byte. */
+  LLM_TIMEOUT_MS: milliseconds(60_000),
+  /** Longest silence within an answer. */
+  LLM_IDLE_TIMEOUT_MS: milliseconds(20_000),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().default('http://127.0.0.1:4318'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+})
+
+export interface Config {
+  host: string
+  port: number
+  distDir: string
+  toolchainPath: string | undefined
+  templatePath: string | undefined
+  compile: { timeoutMs: number; concurrency: number }
+  llm: LlmOptions | undefined
+  otlpEndpoint: string
+  logLevel: string
+}
+
+/** Reads the settings. Throws an Error naming every variable that is wrong. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const parsed = Environment.safeParse(env)
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+    throw new Error(`The server's configuration is wrong.\n  ${problems.join('\n  ')}`)
+  }
+  const e = parsed.data
+  return {
+    host: e.SERVER_HOST,
+    port: e.SERVER_PORT,
+    distDir: e.DIST_DIR,
+    toolchainPath: e.TOOLCHAIN,
+    templatePath: e.RESUME_TEMPLATE,
+    compile: { timeoutMs: e.COMPILE_TIMEOUT_MS, concurrency: e.COMPILE_CONCURRENCY },
+    llm: e.LLM_BASE_URL
+      ? {
+          baseUrl: e.LLM_BASE_URL,
+          apiKey: e.LLM_API_KEY ?? '',
+          model: e.LLM_MODEL,
+          timeoutMs: e.LLM_TIMEOUT_MS,
+          idleTimeoutMs: e.LLM_IDLE_TIMEOUT_MS,
+        }
+      : undefined,
+    otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
+    logLevel: e.LOG_LEVEL,
+  }
+}

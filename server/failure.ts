@@ -1,0 +1,46 @@
+/** A failure with a code of the closed list: what a stage throws, and what becomes an answer at the edge, once. */
+
+import { FAILURES, type FailureBody, type FailureCode } from './contract.ts'
+
+const MAX_DETAIL = 300 // FailureBody's bound
+
+export interface FailureContext {
+  /** Names the field or character concerned. May quote the profile: for the person, never for telemetry. */
+  detail?: string | undefined
+  /** A class finer than the code, low in cardinality, for `error.type`. Quotes nothing. */
+  reason?: string | undefined
+  cause?: unknown
+  /** Line of the LaTeX error, counted from 1. */
+  latexErrorLine?: number | undefined
+}
+
+export class Failure extends Error {
+  readonly code: FailureCode
+  readonly detail: string | undefined
+  readonly reason: string | undefined
+  readonly latexErrorLine: number | undefined
+
+  constructor(code: FailureCode, { detail, reason, cause, latexErrorLine }: FailureContext = {}) {
+    super(FAILURES[code].message, cause === undefined ? undefined : { cause })
+    this.name = 'Failure'
+    this.code = code
+    this.detail = detail?.slice(0, MAX_DETAIL)
+    this.reason = reason
+    this.latexErrorLine = latexErrorLine
+  }
+
+  /** The failure itself, or `internal` for anything that was not foreseen: its words stay in `cause`. */
+  static from(error: unknown): Failure {
+    return error instanceof Failure ? error : new Failure('internal', { cause: error })
+  }
+
+  /** HTTP status of an answer that tells of it. */
+  get status() {
+    return FAILURES[this.code].status
+  }
+
+  toBody(): FailureBody {
+    const { message, advice } = FAILURES[this.code]
+    return { code: this.code, message, advice, ...(this.detail && { detail: this.detail }) }
+  }
+}

@@ -1,0 +1,74 @@
+/** Wires the server together, and takes it apart in order. */
+
+import { readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { serve } from '@hono/node-server'
+import { trace } from '@opentelemetry/api'
+import pino from 'pino'
+import { createApp } from './app.ts'
+import { readConfig } from './config.ts'
+import { TEMPLATE } from './latex.ts'
+import { Llm } from './llm.ts'
+import { Runs } from './runs.ts'
+import { Tectonic, type Toolchain } from './tectonic.ts'
+import { stopTelemetry } from './telemetry.ts'
+
+const config = readConfig(process.env)
+const log = pino({
+  level: config.logLevel,
+  base: { service: 'server' },
+  mixin: () => {
+    const span = trace.getActiveSpan()?.spanContext()
+    return span ? { trace_id: span.traceId, span_id: span.spanId } : {}
+  },
+})
+
+await mkdir(config.distDir, { recursive: true })
+const toolchain = config.toolchainPath
+  ? (JSON.parse(readFileSync(config.toolchainPath, 'utf8')) as Toolchain)
+  : undefined
+const tectonic = new Tectonic({
+  toolchain,
+  timeoutMs: config.compile.timeoutMs,
+  concurrency: config.compile.concurrency,
+  queueLimit: 64,
+})
+const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+const runs = new Runs(config.distDir)
+const shutdown = new AbortController()
+const app = createApp({
+  runs,
+  pipeline: { llm: config.llm ? new Llm(config.llm) : undefined, tectonic, template, log },
+  shutdown: shutdown.signal,
+  ready: () => toolchain !== undefined,
+})
+
+const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ address, port }) => {
+  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+  log.info({ url, tailor: config.llm ? 'llm' : 'deterministic' }, 'server listening')
+  process.send?.({ type: 'listening', url })
+})
+server.on('error', (error) => {
+  log.fatal({ code: 'code' in error ? error.code : undefined }, 'server could not listen')
+  process.exit(1)
+})
+
+let stopping = false
+async function stop() {
+  if (stopping) return
+  stopping = true
+  runs.interruptAll()
+  shutdown.abort()
+  await new Promise((resolve) => {
+    server.close(resolve)
+    // Idle keep-alive connections would hold the process for as long as their clients like.
+    if ('closeIdleConnections' in server) server.closeIdleConnections()
+    setTimeout(resolve, 2_000).unref()
+  })
+  await stopTelemetry()
+  process.exit(0)
+}
+process.on('SIGTERM', stop)
+process.on('SIGINT', stop)
+// Whoever started us is gone; nobody would stop us.
+process.on('disconnect', stop)

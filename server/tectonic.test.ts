@@ -1,0 +1,205 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readToolchain } from '../ops/setup/toolchain.ts'
+import { Failure } from './failure.ts'
+import { type Compiled, type CompileOptions, Tectonic, type Toolchain } from './tectonic.ts'
+
+const OWN: CompileOptions = { trust: 'own' }
+const FOREIGN: CompileOptions = { trust: 'foreign' }
+const ENDLESS = page(String.raw`\loop\iftrue\repeat`)
+
+let toolchain: Toolchain
+let foldersBefore: string[]
+
+beforeAll(async () => {
+  toolchain = await readToolchain()
+  foldersBefore = await jobFolders()
+})
+
+afterAll(async () => {
+  expect(await jobFolders(), 'job folders left behind').toEqual(foldersBefore)
+})
+
+describe('Tectonic', () => {
+  it('makes a PDF of a page and tells what it cost', async () => {
+    const compiled = await tectonic().compile(page('Ready to typeset.'), OWN)
+    expect(await textOf(compiled)).toContain('Ready to typeset.')
+    expect(compiled).toMatchObject({ passes: 1, sandboxed: toolchain.bwrap !== undefined })
+    expect(compiled.cpuSeconds).toBeGreaterThan(0)
+    expect(compiled.peakMemoryBytes).toBeGreaterThan(30_000_000)
+  })
+
+  it('gives the same bytes for the same page', async () => {
+    const [first, second] = await Promise.all([1, 2].map(() => tectonic().compile(page('Twice.'), OWN)))
+    expect(first?.pdf).toEqual(second?.pdf)
+  })
+
+  it('runs again until references are right when the LaTeX is not ours', async () => {
+    const compiled = await tectonic().compile(
+      page(String.raw`See page \pageref{end}.\newpage Here.\label{end}`),
+      FOREIGN,
+    )
+    expect(compiled.passes).toBeGreaterThan(1)
+    expect(await textOf(compiled)).toContain('See page 2.')
+  })
+
+  it('typesets formulas, whose fonts need the font map', async () => {
+    const compiled = await tectonic().compile(page(String.raw`$\alpha_1 = \int_0^1 x\,dx$`), FOREIGN)
+    expect(await textOf(compiled)).toContain('α')
+  })
+
+  it('names the line of a LaTeX error', async () => {
+    const failure = await failureOf(tectonic().compile(page('fine\n\\undefinedthing'), OWN))
+    expect(failure).toMatchObject({ code: 'latex_invalid', latexErrorLine: 5 })
+    expect(failure.detail).toBe('line 5: Undefined control sequence')
+  })
+
+  it('names a package that is missing', async () => {
+    const tex = page('', String.raw`\usepackage{nosuchpackage}`)
+    const failure = await failureOf(tectonic().compile(tex, OWN))
+    expect(failure.code).toBe('latex_invalid')
+    expect(failure.detail).toContain('nosuchpackage.sty')
+  })
+
+  it('names a character that the font cannot print, though Tectonic succeeds', async () => {
+    const failure = await failureOf(tectonic().compile(page('Straße 日'), OWN))
+    expect(failure).toMatchObject({ code: 'unsupported_character', detail: '“日” (U+65E5)' })
+  })
+
+  it('shows LaTeX from outside no file of this machine', async () => {
+    const secret = join(await mkdtemp(join(tmpdir(), 'pass-ats-secret-')), 'secret.txt')
+    await writeFile(secret, 'SECRETWORD')
+    try {
+      for (const path of ['/etc/passwd', secret, `..${secret}`]) {
+        const tex = page(String.raw`\catcode95=12 \input{${path}}`)
+        const { message, detail, code } = await failureOf(tectonic().compile(tex, FOREIGN))
+        expect(code).toBe('latex_invalid')
+        expect(`${message} ${detail}`).not.toMatch(/root:|SECRETWORD/)
+        const tried = page(String.raw`\catcode95=12 \IfFileExists{${path}}{FOUND}{NOTHING}`)
+        const compiled = await tectonic().compile(tried, FOREIGN)
+        expect(`${await textOf(compiled)} ${compiled.log}`).not.toMatch(/FOUND|root:|SECRETWORD/)
+      }
+    } finally {
+      await rm(join(secret, '..'), { recursive: true })
+    }
+  })
+
+  it('lets LaTeX from outside write nowhere but in its job', async () => {
+    const target = join(tmpdir(), `pass-ats-written-${process.pid}`)
+    const tex = page(
+      String.raw`\newwrite\out\immediate\openout\out=${target}.txt \immediate\write\out{x}\closeout\out x`,
+    )
+    await tectonic()
+      .compile(tex, FOREIGN)
+      .catch(() => {})
+    expect((await readdir(tmpdir())).filter((name) => name.startsWith('pass-ats-written-'))).toEqual([])
+  })
+
+  it('ends an endless loop and leaves no process', async () => {
+    const failure = await failureOf(tectonic({ timeoutMs: 700 }).compile(ENDLESS, FOREIGN))
+    expect(failure.code).toBe('compile_timeout')
+    expect(await processes()).toEqual([])
+  })
+
+  it('says that memory ran out when Tectonic takes all it is allowed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pass-ats-prlimit-'))
+    const prlimit = join(folder, 'prlimit')
+    const lower = 'for a; do case $a in --as=*) a=--as=150000000 ;; esac; set -- "$@" "$a"; shift; done'
+    await writeFile(prlimit, `#!/bin/sh\n${lower}\nexec ${toolchain.prlimit} "$@"\n`, { mode: 0o755 })
+    try {
+      const failure = await failureOf(tectonic({ toolchain: { ...toolchain, prlimit } }).compile(page('x'), OWN))
+      expect(failure.code).toBe('out_of_memory')
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('ends the process at once when the run is abandoned', async () => {
+    const abandon = new AbortController()
+    const compiling = failureOf(tectonic().compile(ENDLESS, { ...FOREIGN, signal: abandon.signal }))
+    await expect.poll(processes).not.toEqual([])
+    abandon.abort()
+    expect((await compiling).code).toBe('interrupted')
+    expect(await processes()).toEqual([])
+  })
+
+  it('says so when Tectonic is not there', async () => {
+    const nowhere = { ...toolchain, tectonic: '/nowhere/tectonic' }
+    for (const missing of [undefined, nowhere, { ...nowhere, bwrap: undefined, prlimit: undefined }]) {
+      const failure = await failureOf(tectonic({ toolchain: missing }).compile(page('x'), OWN))
+      expect(failure.code).toBe('tectonic_unavailable')
+    }
+  })
+
+  it('refuses LaTeX from outside without a sandbox, and still makes our own', async () => {
+    const unsafe = tectonic({ toolchain: { ...toolchain, bwrap: undefined } })
+    expect((await failureOf(unsafe.compile(page('x'), FOREIGN))).code).toBe('sandbox_unavailable')
+    expect(await unsafe.compile(page('x'), OWN)).toMatchObject({ sandboxed: false })
+  })
+
+  it('refuses LaTeX from outside when the sandbox does not start', async () => {
+    const broken = tectonic({ toolchain: { ...toolchain, bwrap: '/bin/false' } })
+    expect((await failureOf(broken.compile(page('x'), FOREIGN))).code).toBe('sandbox_unavailable')
+  })
+
+  it('runs no more at once than it may, tells those who wait their place, and turns the rest away', async () => {
+    const one = tectonic({ concurrency: 1, queueLimit: 2 })
+    const places: string[] = []
+    const compiling = ['a', 'b', 'c'].map((name) =>
+      one
+        .compile(page(name), { trust: 'own', onQueued: (place) => places.push(`${name}${place}`) })
+        .then(() => places.push(`${name} done`)),
+    )
+    expect((await failureOf(one.compile(page('d'), OWN))).code).toBe('overloaded')
+    await Promise.all(compiling)
+    expect(places).toEqual(['b1', 'c2', 'c1', 'a done', 'b done', 'c done'])
+  })
+
+  it('lets go of the queue when a run that waits is abandoned', async () => {
+    const one = tectonic({ concurrency: 1, queueLimit: 1 })
+    const abandon = new AbortController()
+    const first = one.compile(page('first'), OWN)
+    const waiting = failureOf(one.compile(page('never'), { ...OWN, signal: abandon.signal }))
+    abandon.abort()
+    expect((await waiting).code).toBe('interrupted')
+    await Promise.all([first, one.compile(page('third'), OWN)])
+  })
+})
+
+function tectonic(options: Partial<ConstructorParameters<typeof Tectonic>[0]> = {}): Tectonic {
+  return new Tectonic({ toolchain, timeoutMs: 20_000, concurrency: 2, queueLimit: 10, ...options })
+}
+
+function page(body: string, preamble = ''): string {
+  return `\\documentclass{article}\n${preamble}\n\\begin{document}\n${body}\n\\end{document}\n`
+}
+
+async function failureOf(compiling: Promise<Compiled>): Promise<Failure> {
+  const outcome = await compiling.catch((error: unknown) => error)
+  if (outcome instanceof Failure) return outcome
+  throw new Error('expected a Failure', { cause: outcome })
+}
+
+async function textOf({ pdf }: Compiled): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'pass-ats-text-'))
+  try {
+    await writeFile(join(folder, 'a.pdf'), pdf)
+    return (await promisify(execFile)('pdftotext', [join(folder, 'a.pdf'), '-'])).stdout
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+/** Processes of ours that typeset: they alone name the toolchain's folder. */
+async function processes(): Promise<string[]> {
+  const listed = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,stat=,args='])
+  return listed.stdout.split('\n').filter((line) => line.includes('resume.tex') && !/^\s*\d+\s+\d+\s+Z/.test(line))
+}
+
+async function jobFolders(): Promise<string[]> {
+  return (await readdir(tmpdir())).filter((name) => name.startsWith('pass-ats-compile-'))
+}

@@ -1,0 +1,74 @@
+/**
+ * Starts the OpenTelemetry SDK; `node --import ./server/telemetry.ts` runs it before anything else is loaded, which
+ * is what auto-instrumentation needs. Spans live where the work is, not here.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { register } from 'node:module'
+import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node'
+import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
+import { resourceFromAttributes } from '@opentelemetry/resources'
+import { NodeSDK } from '@opentelemetry/sdk-node'
+import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { ClosedListProcessor } from '../closed-list.ts'
+import {
+  RESOURCE_SERVICE_INSTANCE_ID,
+  RESOURCE_SERVICE_NAME,
+  RESOURCE_SERVICE_VERSION,
+  SERVICE_SERVER,
+} from '../names.ts'
+import packageJson from '../package.json' with { type: 'json' }
+import { readConfig } from './config.ts'
+
+// Without it `import { createServer } from 'node:http'` is not instrumented, and there are no HTTP server spans.
+register('@opentelemetry/instrumentation/hook.mjs', import.meta.url)
+
+const UNTRACED = new Set(['/healthz', '/readyz'])
+
+const exporter = new OTLPTraceExporter({
+  url: `${readConfig(process.env).otlpEndpoint.replace(/\/$/, '')}/v1/traces`,
+  timeoutMillis: 5_000,
+})
+
+const sdk = new NodeSDK({
+  // No detectors: host and process attributes are not in the closed list.
+  autoDetectResources: false,
+  resource: resourceFromAttributes({
+    [RESOURCE_SERVICE_NAME]: SERVICE_SERVER,
+    [RESOURCE_SERVICE_VERSION]: packageJson.version,
+    [RESOURCE_SERVICE_INSTANCE_ID]: randomUUID(),
+  }),
+  // The browser decides what is kept; here everything is recorded.
+  sampler: new AlwaysOnSampler(),
+  textMapPropagator: new CompositePropagator({
+    propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
+  }),
+  spanProcessors: [
+    new ClosedListProcessor(),
+    // Half a second: support looks a run up while the person is still on the line.
+    new BatchSpanProcessor(exporter, { scheduledDelayMillis: 500, maxQueueSize: 4_096, exportTimeoutMillis: 5_000 }),
+  ],
+  metricReaders: [],
+  logRecordProcessors: [],
+  instrumentations: [
+    getNodeAutoInstrumentations({
+      '@opentelemetry/instrumentation-fs': { enabled: false },
+      '@opentelemetry/instrumentation-dns': { enabled: false },
+      '@opentelemetry/instrumentation-net': { enabled: false },
+      '@opentelemetry/instrumentation-openai': { enabled: false },
+      '@opentelemetry/instrumentation-http': {
+        ignoreIncomingRequestHook: (request) => UNTRACED.has(request.url ?? ''),
+        // Outgoing calls go through fetch (undici); what node:http sends is the exporter's own.
+        disableOutgoingRequestInstrumentation: true,
+      },
+    }),
+  ],
+})
+
+sdk.start()
+
+/** Exports what is left, waiting at most two seconds for a relay that may be gone. */
+export async function stopTelemetry(): Promise<void> {
+  await Promise.race([sdk.shutdown(), new Promise((resolve) => setTimeout(resolve, 2_000).unref())])
+}

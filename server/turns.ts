@@ -1,0 +1,70 @@
+/** Bounded concurrency with a bounded, visible queue: who waits is told how many are ahead. */
+
+import { Failure } from './failure.ts'
+
+interface Waiter {
+  start: () => void
+  moved: () => void
+}
+
+export class Turns {
+  readonly #concurrency: number
+  readonly #queueLimit: number
+  readonly #waiting: Waiter[] = []
+  #running = 0
+
+  constructor({ concurrency, queueLimit }: { concurrency: number; queueLimit: number }) {
+    this.#concurrency = concurrency
+    this.#queueLimit = queueLimit
+  }
+
+  /**
+   * Runs work when its turn comes. `onQueued` hears the place in the queue, 1 being next, each time it changes. Throws
+   * Failure('overloaded') at once when the queue is full, Failure('interrupted') when aborted while waiting.
+   */
+  async run<T>(
+    work: () => Promise<T>,
+    {
+      signal,
+      onQueued,
+    }: { signal?: AbortSignal | undefined; onQueued?: ((position: number) => void) | undefined } = {},
+  ): Promise<T> {
+    if (signal?.aborted) throw new Failure('interrupted')
+    if (this.#running < this.#concurrency) this.#running++
+    else await this.#wait(signal, onQueued)
+    try {
+      return await work()
+    } finally {
+      // The place is handed on, not given back: nobody who comes now can slip in before those who wait.
+      const next = this.#waiting.shift()
+      if (next) next.start()
+      else this.#running--
+      this.#tellPlaces()
+    }
+  }
+
+  #wait(signal: AbortSignal | undefined, onQueued: ((position: number) => void) | undefined): Promise<void> {
+    if (this.#waiting.length >= this.#queueLimit) throw new Failure('overloaded')
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+        reject(new Failure('interrupted'))
+        this.#tellPlaces()
+      }
+      const waiter: Waiter = {
+        start: () => {
+          signal?.removeEventListener('abort', leave)
+          resolve()
+        },
+        moved: () => onQueued?.(this.#waiting.indexOf(waiter) + 1),
+      }
+      signal?.addEventListener('abort', leave, { once: true })
+      this.#waiting.push(waiter)
+      waiter.moved()
+    })
+  }
+
+  #tellPlaces(): void {
+    for (const waiter of this.#waiting) waiter.moved()
+  }
+}
