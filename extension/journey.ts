@@ -1,0 +1,109 @@
+/**
+ * What a browser test needs: a real relay and server, a real Chromium with the built extension, the bundled postings
+ * under their own host names, and a person's steps. One of each a worker; tests start from a clean extension.
+ */
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test as base } from '@playwright/test'
+import { type Browser, launchBrowser } from '../ops/browser.ts'
+import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { type PostingServer, servePostings } from '../ops/postings.ts'
+import { findChromium } from '../ops/setup/chromium.ts'
+import { Progress } from '../ops/setup/progress.ts'
+import { toolchainPath } from '../ops/setup/toolchain.ts'
+import { type Stack, startStack } from '../ops/stack.ts'
+import type { Row, Waterfall } from '../relay/console/waterfall.ts'
+import type { RunState } from './run-state.ts'
+
+export type ProfileName = 'short' | 'long' | 'diacritics'
+
+export interface Journey {
+  browser: Browser
+  postings: PostingServer
+  relayUrl: string
+  /** Saves a bundled profile, another one, or none, and the relay's address. */
+  settings(profile: ProfileName | object | undefined, relayUrl?: string): Promise<void>
+  /** One press of Generate on a bundled page; resolves when the run has ended. */
+  generate(posting: string): Promise<RunState>
+  /** The run's trace once it is whole. */
+  trace(run: RunState, relayUrl?: string): Promise<Waterfall>
+}
+
+/** A second stack with other settings, e.g. with a model's endpoint or without Tectonic. Stop it in the test. */
+export async function anotherStack(env: Record<string, string>, toolchain = toolchainPath()): Promise<Stack> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-test-'))
+  const stack = await startStack({
+    dataDir,
+    distDir: join(dataDir, 'dist'),
+    toolchainPath: toolchain,
+    relayPort: 0,
+    serverPort: 0,
+    env,
+  })
+  return {
+    ...stack,
+    stop: async () => {
+      await stack.stop()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+export async function bundledProfile(name: ProfileName): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(new URL(`../fixtures/profiles/${name}.json`, import.meta.url), 'utf8'))
+}
+
+export const test = base.extend<{ journey: Journey }, { stack: Stack; postings: PostingServer; browser_: Browser }>({
+  stack: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the fixture's dependencies from the pattern.
+    async ({}, use) => {
+      const stack = await anotherStack({})
+      await use(stack)
+      await stack.stop()
+    },
+    { scope: 'worker' },
+  ],
+  postings: [
+    // biome-ignore lint/correctness/noEmptyPattern: as above.
+    async ({}, use) => {
+      const postings = await servePostings()
+      await use(postings)
+      await postings.close()
+    },
+    { scope: 'worker' },
+  ],
+  browser_: [
+    async ({ postings }, use) => {
+      const executablePath = await findChromium(new Progress(process.stderr))
+      const browser = await launchBrowser({ executablePath, allHostsAt: postings.address })
+      await use(browser)
+      await browser.close()
+    },
+    { scope: 'worker' },
+  ],
+  journey: async ({ stack, postings, browser_: browser }, use) => {
+    await browser.worker.evaluate(() => chrome.storage.local.clear())
+    await use({
+      browser,
+      postings,
+      relayUrl: stack.relayUrl,
+      settings: async (profile, relayUrl = stack.relayUrl) =>
+        saveSettings(browser, relayUrl, typeof profile === 'string' ? await bundledProfile(profile) : profile),
+      generate: (posting) => generate(browser, postings.urlOf(posting)),
+      trace: (run, relayUrl = stack.relayUrl) => wholeTrace(relayUrl, run.id),
+    })
+  },
+})
+
+/** The rows with this name, of one service if given. */
+export function rowsNamed({ rows }: Waterfall, name: string, service?: string): Row[] {
+  return rows.filter((row) => row.name === name && (service === undefined || row.service === service))
+}
+
+/** From the row up to the root, the row first. */
+export function lineage({ rows }: Waterfall, row: Row | undefined): Row[] {
+  const parent = row && rows.find(({ spanId }) => spanId === row.parentSpanId)
+  return row ? [row, ...lineage({ rows } as Waterfall, parent)] : []
+}

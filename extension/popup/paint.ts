@@ -1,0 +1,119 @@
+/** Puts a view on the popup's page. Text only as text: titles and details come from pages and profiles. */
+
+import { part } from '../pages.ts'
+import type { PopupStatus, PopupView, StepState } from './view.ts'
+
+const STEP_WORDS: Record<StepState, string> = { waiting: '', now: 'now', done: 'done', failed: 'stopped' }
+const STATUS_ICON: Record<PopupStatus, StepState> = {
+  idle: 'waiting',
+  first_run: 'waiting',
+  starting: 'now',
+  running: 'now',
+  done: 'done',
+  failed: 'failed',
+  interrupted: 'failed',
+  not_started: 'failed',
+}
+
+/** Shows the view. Touches only what has changed, so that focus, selection and screen readers are left in peace. */
+export function paint(view: PopupView): void {
+  document.body.dataset.status = view.status // chooses colours, and tells browser tests where a run stands
+  setText('status', view.statusText)
+  setText('elapsed', view.timeText)
+  part('status-icon', SVGUseElement).setAttribute('href', `#icon-${STATUS_ICON[view.status]}`)
+  setText('posting-label', view.posting.label)
+  setText('posting-title', view.posting.title)
+  part('posting-title', HTMLElement).title = view.posting.title
+  setText('posting-company', view.posting.company)
+  paintGenerate(view.generate)
+  paintSteps(view)
+  paintOutcome(view)
+  paintRunId(view.runId)
+}
+
+/** Tells a screen reader, once: the same words twice in a row are one announcement. */
+export function announce(words: string): void {
+  setText('announcement', words)
+}
+
+function paintGenerate({ label, enabled, primary }: PopupView['generate']): void {
+  const button = part('generate', HTMLButtonElement)
+  setText('generate', label)
+  // aria-disabled, not disabled: a disabled button drops the focus, and a keyboard user would be lost after pressing it.
+  button.setAttribute('aria-disabled', String(!enabled))
+  button.classList.toggle('primary', primary)
+}
+
+function paintSteps({ steps, progress }: PopupView): void {
+  const list = part('steps', HTMLOListElement)
+  if (list.childElementCount !== steps.length) list.replaceChildren(...steps.map(() => stepRow()))
+  steps.forEach(({ step, words, state }, index) => {
+    const row = list.children[index] as HTMLLIElement
+    row.dataset.step = step
+    row.dataset.state = state
+    if (state === 'now' || state === 'failed') row.setAttribute('aria-current', 'step')
+    else row.removeAttribute('aria-current')
+    row.querySelector('use')?.setAttribute('href', `#icon-${state}`)
+    write(row.querySelector('.words'), words)
+    write(row.querySelector('.small'), STEP_WORDS[state])
+  })
+  const bar = part('progress', HTMLElement)
+  bar.setAttribute('aria-valuemax', String(steps.length))
+  bar.setAttribute('aria-valuenow', String(progress.done))
+  bar.setAttribute('aria-valuetext', progress.text)
+  const fill = bar.firstElementChild as HTMLElement
+  fill.style.transform = `scaleX(${progress.done / steps.length})`
+}
+
+function stepRow(): HTMLLIElement {
+  const row = document.createElement('li')
+  const icon = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
+  icon.setAttribute('class', 'icon')
+  icon.setAttribute('aria-hidden', 'true')
+  icon.append(document.createElementNS('http://www.w3.org/2000/svg', 'use'))
+  const words = document.createElement('span')
+  words.className = 'words'
+  const state = document.createElement('span')
+  state.className = 'small'
+  row.append(icon, words, state)
+  return row
+}
+
+function paintOutcome({ status, hint, result, failure }: PopupView): void {
+  show('hint', hint !== undefined && !failure)
+  setText('hint', hint ?? '')
+  show('result', result !== undefined)
+  setText('pdf-name', result?.fileName ?? '')
+  part('pdf-name', HTMLElement).title = result?.fileName ?? ''
+  setText('pdf-facts', result?.facts ?? '')
+  setText('pdf-keywords', result?.keywords ?? '')
+  show('failure', failure !== undefined)
+  setText('failure-message', failure?.message ?? '')
+  setText('failure-advice', failure?.advice ?? '')
+  show('failure-detail', failure?.detail !== undefined)
+  setText('failure-detail', failure?.detail ?? '')
+  setText('failure-code', failure?.code ?? '')
+  show('failure-code-line', failure?.code !== undefined)
+  show('open-options', status === 'first_run' || failure?.opensOptions === true)
+  setText('open-options', status === 'first_run' ? 'Add your profile' : 'Open options')
+}
+
+function paintRunId(runId: string | undefined): void {
+  // Its place is kept before the first run: nothing moves when the ID arrives.
+  part('run', HTMLElement).style.visibility = runId ? 'visible' : 'hidden'
+  const id = part('run-id', HTMLElement)
+  setText('run-id', runId?.slice(0, 8) ?? '')
+  id.title = runId ?? ''
+}
+
+function show(name: string, shown: boolean): void {
+  part(name, HTMLElement).hidden = !shown
+}
+
+function setText(name: string, text: string): void {
+  write(part(name, HTMLElement), text)
+}
+
+function write(element: Element | null, text: string): void {
+  if (element && element.textContent !== text) element.textContent = text
+}

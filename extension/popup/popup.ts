@@ -1,0 +1,109 @@
+/** The popup: draws the newest run from storage, and asks the background for a new one. It holds no run of its own. */
+
+import browser from 'webextension-polyfill'
+import { RPC_START_RUN } from '../../names.ts'
+import type { StartRunMessage } from '../messages.ts'
+import { part } from '../pages.ts'
+import { onRunState, readRunState } from '../run-state.ts'
+import { readSettings } from '../settings.ts'
+import { announce, paint } from './paint.ts'
+import { type PopupFacts, viewOf } from './view.ts'
+
+/** A worker that is asleep wakes in tens of milliseconds; after this it is not coming. */
+const START_TIMEOUT_MS = 10_000
+const TICK_MS = 250
+
+const facts: Omit<PopupFacts, 'now'> = { run: undefined, hasProfile: true, starting: false, trouble: undefined }
+let announced: string | undefined
+
+function draw(): void {
+  const view = viewOf({ ...facts, now: Date.now() })
+  paint(view)
+  // Not on opening: the reader reads the page then anyway.
+  if (announced !== undefined && announced !== view.announcement) announce(view.announcement)
+  announced = view.announcement
+}
+
+/** Asks for a run on the tab the person is looking at. Every way this can fail ends in words. */
+async function generate(): Promise<void> {
+  if (!viewOf({ ...facts, now: Date.now() }).generate.enabled) return
+  const clickedAt = Date.now()
+  const previous = facts.run?.id
+  const isNew = () => facts.run !== undefined && facts.run.id !== previous
+  const giveUp = (words: string) => {
+    // The run is the truth: with its worker, the answer can die while the run is well and in storage.
+    facts.trouble = isNew() ? undefined : words
+    facts.starting = false
+    draw()
+  }
+  facts.starting = true
+  facts.trouble = undefined
+  draw()
+  const timeout = setTimeout(() => {
+    if (!isNew()) giveUp('The extension did not answer.')
+  }, START_TIMEOUT_MS)
+  try {
+    const [tab] = await browser.tabs.query({ active: true, currentWindow: true })
+    if (tab?.id === undefined) return giveUp('We could not tell which tab you are looking at.')
+    const message = { type: RPC_START_RUN, payload: { tabId: tab.id, clickedAt } } satisfies StartRunMessage
+    await browser.runtime.sendMessage(message)
+    facts.run = await readRunState()
+    if (!isNew()) return giveUp('The extension did not start a run.')
+    facts.starting = false
+    draw()
+  } catch {
+    facts.run = await readRunState()
+    giveUp('The extension did not answer.')
+  } finally {
+    clearTimeout(timeout)
+  }
+}
+
+async function copyId(): Promise<void> {
+  if (!facts.run) return
+  const button = part('copy-id', HTMLButtonElement)
+  try {
+    await navigator.clipboard.writeText(facts.run.id)
+    button.textContent = 'Copied'
+    announce('The run ID is copied.')
+  } catch {
+    // No clipboard here: show the whole ID, selected, so that the person can copy it by hand.
+    const id = part('run-id', HTMLElement)
+    id.textContent = facts.run.id
+    getSelection()?.selectAllChildren(id)
+    announce('Copying is not allowed here. The full run ID is selected.')
+    return
+  }
+  setTimeout(() => {
+    button.textContent = 'Copy'
+  }, 2_000)
+}
+
+async function openPdf(): Promise<void> {
+  if (facts.run) await browser.tabs.create({ url: `${browser.runtime.getURL('resume/resume.html')}#${facts.run.id}` })
+}
+
+part('generate', HTMLButtonElement).addEventListener('click', generate)
+part('copy-id', HTMLButtonElement).addEventListener('click', copyId)
+part('open-pdf', HTMLButtonElement).addEventListener('click', openPdf)
+part('open-options', HTMLButtonElement).addEventListener('click', () => browser.runtime.openOptionsPage())
+part('settings', HTMLButtonElement).addEventListener('click', () => browser.runtime.openOptionsPage())
+
+onRunState((run) => {
+  if (run.id !== facts.run?.id) {
+    facts.starting = false
+    facts.trouble = undefined
+  }
+  facts.run = run
+  draw()
+})
+browser.storage.onChanged.addListener((changes, area) => {
+  if (area !== 'local' || !changes.profile) return
+  facts.hasProfile = Boolean(changes.profile.newValue)
+  draw()
+})
+
+facts.run = await readRunState()
+facts.hasProfile = (await readSettings()).profile !== undefined
+draw()
+setInterval(draw, TICK_MS)

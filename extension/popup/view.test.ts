@@ -1,0 +1,108 @@
+import { describe, expect, test, vi } from 'vitest'
+import { FAILURE_CODES, FAILURES } from '../../server/contract.ts'
+import { type RunState, STEPS, type Step } from '../run-state.ts'
+import { type PopupFacts, STALE_AFTER_MS, viewOf } from './view.ts'
+
+// The run state imports the browser's API for its storage; the view needs only its words.
+vi.mock('webextension-polyfill', () => ({ default: {} }))
+
+const START = 1_700_000_000_000
+const run = (more: Partial<RunState> = {}): RunState => ({
+  id: 'a1b2c3d4'.repeat(4),
+  status: 'running',
+  startedAt: START,
+  step: 'compile',
+  posting: { title: 'Cook', company: 'Acme' },
+  ...more,
+})
+const view = (facts: Partial<PopupFacts> = {}) =>
+  viewOf({ run: undefined, hasProfile: true, starting: false, trouble: undefined, now: START + 3_400, ...facts })
+const failed = (code: (typeof FAILURE_CODES)[number]) =>
+  run({ status: 'failed', endedAt: START + 900, failure: { code, ...FAILURES[code] } })
+
+describe('before the first run', () => {
+  test('there is one button, and no ID', () => {
+    expect(view()).toMatchObject({ status: 'idle', generate: { enabled: true, primary: true } })
+    expect(view().runId).toBeUndefined()
+  })
+
+  test('without a profile the options come first', () => {
+    expect(view({ hasProfile: false })).toMatchObject({ status: 'first_run', generate: { primary: false } })
+  })
+})
+
+describe('while a run is under way', () => {
+  test('the button waits, the current step is marked, the clock runs', () => {
+    const now = view({ run: run() })
+    expect(now.generate).toEqual({ label: 'Generating…', enabled: false, primary: true })
+    expect(now.steps.map(({ state }) => state)).toEqual(['done', 'done', 'done', 'now', 'waiting', 'waiting'])
+    expect(now).toMatchObject({ timeText: '3 s', statusText: 'Step 4 of 6', progress: { done: 3 } })
+    expect(now.progress.text).toBe('Step 4 of 6: Make the PDF')
+    expect(now.announcement).toBe('Step 4 of 6: Make the PDF')
+  })
+
+  test('what is announced does not change with the clock', () => {
+    expect(view({ run: run(), now: START + 9_000 }).announcement).toBe(view({ run: run() }).announcement)
+  })
+
+  test('a queue says how many come first', () => {
+    expect(view({ run: run({ step: 'llm', queuePosition: 2 }) }).statusText).toBe('In line: 2 before yours')
+    expect(view({ run: run({ step: 'llm', queuePosition: 0 }) }).statusText).toBe('In line: yours is next')
+  })
+
+  test('after ten minutes it counts as interrupted and can be started again', () => {
+    const stale = view({ run: run(), now: START + STALE_AFTER_MS + 1 })
+    expect(stale).toMatchObject({ status: 'interrupted', generate: { enabled: true } })
+    expect(stale.failure).toMatchObject({ code: 'interrupted', message: FAILURES.interrupted.message })
+    expect(stale.failure?.advice).toBe(FAILURES.interrupted.advice)
+  })
+})
+
+describe('at the end', () => {
+  test('the PDF comes first', () => {
+    const pdf = { fileName: 'Ada-Acme.pdf', pages: 1, sizeBytes: 48_000 }
+    const keywords = { matched: 9, total: 14 }
+    const done = view({ run: run({ status: 'done', step: 'deliver', endedAt: START + 8_400, pdf, keywords }) })
+    expect(done).toMatchObject({ status: 'done', timeText: '8.4 s', generate: { enabled: true, primary: false } })
+    expect(done.result).toEqual({
+      fileName: 'Ada-Acme.pdf',
+      facts: '1 page · 48 KB',
+      keywords: 'Covers 9 of 14 terms in the posting',
+    })
+    expect(done.progress).toEqual({ done: 6, text: '6 of 6 steps' })
+  })
+
+  test.each(FAILURE_CODES)('%s is told with its advice', (code) => {
+    const { message, advice } = FAILURES[code]
+    expect(view({ hasProfile: false, run: failed(code) }).failure).toMatchObject({ code, message, advice })
+  })
+
+  test('only failures that are mended there lead to the options', () => {
+    const leading = FAILURE_CODES.filter((code) => view({ hasProfile: false, run: failed(code) }).failure?.opensOptions)
+    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'unsupported_character'])
+  })
+
+  test('a profile that has been added since is not missed any more', () => {
+    const ready = view({ run: failed('profile_missing') })
+    expect(ready).toMatchObject({ status: 'idle', generate: { primary: true } })
+    expect(ready.failure).toBeUndefined()
+    expect(ready.runId).toBeDefined()
+  })
+
+  test('the step that failed is the current one, whichever it is', () => {
+    for (const step of Object.keys(STEPS) as Step[]) {
+      const { steps } = view({ run: { ...failed('internal'), step } })
+      expect(steps.filter(({ state }) => state === 'failed').map((one) => one.step)).toEqual([step])
+    }
+  })
+
+  test('a background that does not answer is told in words', () => {
+    const { failure, generate } = view({ trouble: 'The extension did not answer.' })
+    expect(failure).toMatchObject({ message: 'The extension did not answer.', opensOptions: false })
+    expect(generate.enabled).toBe(true)
+    const after = run({ status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } })
+    const again = view({ run: after, trouble: 'The extension did not answer.' })
+    expect(again).toMatchObject({ status: 'not_started', statusText: 'Not started' })
+    expect(again.result).toBeUndefined()
+  })
+})

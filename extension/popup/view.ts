@@ -1,0 +1,203 @@
+/** What the popup shows, as plain data: everything that can be decided without a DOM. */
+
+import type { FailureBody } from '../../server/contract.ts'
+import { type RunState, STEPS, type Step } from '../run-state.ts'
+import { agoText, durationText, elapsedText, sizeText } from './duration.ts'
+
+/** A run that has said nothing for this long has lost its worker: the longest deadline of a run is well below. */
+export const STALE_AFTER_MS = 10 * 60_000
+
+/** What the popup knows when it draws itself. */
+export interface PopupFacts {
+  run: RunState | undefined
+  hasProfile: boolean
+  /** The button was pressed and the new run has not shown up yet. */
+  starting: boolean
+  /** The background could not be asked: what happened, what to do. */
+  trouble: string | undefined
+  /** Epoch milliseconds. */
+  now: number
+}
+
+export type PopupStatus =
+  | 'idle'
+  | 'first_run'
+  | 'starting'
+  | 'running'
+  | 'done'
+  | 'failed'
+  | 'interrupted'
+  | 'not_started'
+export type StepState = 'waiting' | 'now' | 'done' | 'failed'
+
+export interface PopupView {
+  status: PopupStatus
+  /** One line under the button. */
+  statusText: string
+  /** Right of the status: a running clock or the whole run's duration; '' when there is nothing to time. */
+  timeText: string
+  /** What a screen reader is told; changes only with a step and at the end. */
+  announcement: string
+  posting: { label: string; title: string; company: string }
+  generate: { label: string; enabled: boolean; primary: boolean }
+  steps: { step: Step; words: string; state: StepState }[]
+  /** Steps finished, of `steps.length`, and the same in words. */
+  progress: { done: number; text: string }
+  runId?: string
+  /** The finished resume, ready to be opened. */
+  result?: { fileName: string; facts: string; keywords: string }
+  failure?: { code?: string; message: string; advice: string; detail?: string; opensOptions: boolean }
+  /** A calm sentence where result and failure would be. */
+  hint?: string
+}
+
+/** Failures whose remedy is in the options. */
+const MENDED_IN_OPTIONS: ReadonlySet<FailureBody['code']> = new Set([
+  'profile_missing',
+  'profile_invalid',
+  'unsupported_character',
+])
+
+// The words of FAILURES.interrupted. Not imported: with the contract comes zod, twice the size of the whole popup.
+const INTERRUPTED: FailureBody = {
+  code: 'interrupted',
+  message: 'The run was interrupted before it finished.',
+  advice: 'Press Generate again.',
+}
+
+const STATE_OF_CURRENT: Partial<Record<PopupStatus, StepState>> = {
+  running: 'now',
+  failed: 'failed',
+  interrupted: 'failed',
+}
+
+/** The popup for these facts. Never throws: a posting without title or company gets words instead. */
+export function viewOf(facts: PopupFacts): PopupView {
+  const status = statusOf(facts)
+  // Neither a run about to start nor one that never started is the run in storage: that is the one before.
+  const run = status === 'starting' || status === 'not_started' ? undefined : facts.run
+  const steps = stepsOf(status, run)
+  const done = steps.filter(({ state }) => state === 'done').length
+  const statusText = statusTextOf(status, run, `Step ${done + 1} of ${steps.length}`)
+  const failure = failureOf(facts, status, run)
+  const busy = status === 'starting' || status === 'running'
+  const words = run ? `: ${STEPS[run.step]}` : ''
+  return {
+    status,
+    statusText,
+    timeText: timeTextOf(status, run, facts.now),
+    announcement: failure
+      ? `${statusText}. ${failure.message} ${failure.advice}`
+      : `${statusText}${status === 'running' ? words : ''}`,
+    posting: postingOf(status, run, facts.now),
+    generate: {
+      label: busy ? 'Generating…' : 'Generate',
+      enabled: !busy,
+      // One primary button at a time: the next thing this person wants to do.
+      primary: !['done', 'first_run'].includes(status) && !failure?.opensOptions,
+    },
+    steps,
+    progress: {
+      done,
+      text: status === 'running' ? `Step ${done + 1} of ${steps.length}${words}` : `${done} of ${steps.length} steps`,
+    },
+    ...(facts.run ? { runId: facts.run.id } : {}),
+    ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf) } : {}),
+    ...(failure ? { failure } : {}),
+    ...(hintOf(status) ? { hint: hintOf(status) } : {}),
+  }
+}
+
+function statusOf({ run, hasProfile, starting, trouble, now }: PopupFacts): PopupStatus {
+  if (starting) return 'starting'
+  if (trouble) return 'not_started'
+  if (!run) return hasProfile ? 'idle' : 'first_run'
+  if (run.status === 'running') return now - run.startedAt > STALE_AFTER_MS ? 'interrupted' : 'running'
+  // The person has just followed the advice: don't go on telling them to.
+  if (run.failure?.code === 'profile_missing' && hasProfile) return 'idle'
+  return run.status
+}
+
+function statusTextOf(status: PopupStatus, run: RunState | undefined, stepText: string): string {
+  switch (status) {
+    case 'idle':
+      return 'Ready'
+    case 'first_run':
+      return 'Not set up yet'
+    case 'starting':
+      return 'Starting'
+    case 'done':
+      return 'Your resume is ready'
+    case 'failed':
+      return 'No resume this time'
+    case 'interrupted':
+      return 'Interrupted'
+    case 'not_started':
+      return 'Not started'
+    case 'running':
+      return queueText(run?.queuePosition) ?? stepText
+  }
+}
+
+function queueText(position: number | undefined): string | undefined {
+  if (position === undefined) return undefined
+  if (position === 0) return 'In line: yours is next'
+  return `In line: ${position} before yours`
+}
+
+function timeTextOf(status: PopupStatus, run: RunState | undefined, now: number): string {
+  if (!run) return status === 'starting' ? elapsedText(0) : ''
+  if (status === 'running') return elapsedText(now - run.startedAt)
+  if (status === 'done' || status === 'failed') return run.endedAt ? durationText(run.endedAt - run.startedAt) : ''
+  return ''
+}
+
+function postingOf(status: PopupStatus, run: RunState | undefined, now: number): PopupView['posting'] {
+  if (status === 'first_run') return { label: 'Welcome', title: 'First, add your profile.', company: '' }
+  if (!run || status === 'idle') {
+    const title = status === 'starting' ? 'Reading the page…' : 'Open a job posting, then press Generate.'
+    return { label: 'Posting', title, company: '' }
+  }
+  const label = status === 'running' ? 'Posting' : `Last run, ${agoText(now - (run.endedAt ?? run.startedAt))}`
+  if (!run.posting)
+    return { label, title: status === 'running' ? 'Reading the page…' : 'No posting was read', company: '' }
+  return {
+    label,
+    title: run.posting.title || 'A posting without a title',
+    company: run.posting.company || 'Company not named',
+  }
+}
+
+function stepsOf(status: PopupStatus, run: RunState | undefined): PopupView['steps'] {
+  const names = Object.keys(STEPS) as Step[]
+  const current = run && status !== 'idle' ? names.indexOf(run.step) : -1
+  return names.map((step, index) => {
+    const before: StepState = index < current || status === 'done' ? 'done' : 'waiting'
+    return { step, words: STEPS[step], state: index === current ? (STATE_OF_CURRENT[status] ?? before) : before }
+  })
+}
+
+function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>): NonNullable<PopupView['result']> {
+  const { keywords } = run
+  return {
+    fileName: pdf.fileName,
+    facts: `${pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`} · ${sizeText(pdf.sizeBytes)}`,
+    keywords: keywords?.total ? `Covers ${keywords.matched} of ${keywords.total} terms in the posting` : '',
+  }
+}
+
+function failureOf({ trouble }: PopupFacts, status: PopupStatus, run: RunState | undefined): PopupView['failure'] {
+  if (trouble && status === 'not_started')
+    return { message: trouble, advice: 'Press Generate again.', opensOptions: false }
+  if (status === 'interrupted') return { ...INTERRUPTED, opensOptions: false }
+  if (status !== 'failed' || !run?.failure) return undefined
+  return { ...run.failure, opensOptions: MENDED_IN_OPTIONS.has(run.failure.code) }
+}
+
+function hintOf(status: PopupStatus): string | undefined {
+  if (status === 'running' || status === 'starting') return 'You can close this window. The run goes on.'
+  if (status === 'idle') return 'We read the posting in this tab and choose what fits from your profile.'
+  if (status === 'first_run')
+    return 'A resume is made from your own words: your jobs, education and skills. They are kept in this browser.'
+  return undefined
+}

@@ -1,0 +1,86 @@
+/** Requests to the relay, each with its CLIENT span and its failures in the product's own words. */
+
+import { type Span, SpanKind } from '@opentelemetry/api'
+import {
+  ATTR_HTTP_REQUEST_METHOD,
+  ATTR_HTTP_RESPONSE_STATUS_CODE,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  ATTR_URL_FULL,
+} from '../names.ts'
+import { ErrorBody } from '../server/contract.ts'
+import { RunFailure } from './run-failure.ts'
+import { markFailed, type Tracer } from './tracer/tracer.ts'
+
+export interface RelayRequest {
+  method: 'GET' | 'POST'
+  /** Path on the relay; ours, so it holds no more than a run ID. */
+  path: string
+  body?: unknown
+  headers?: Record<string, string>
+  signal: AbortSignal
+  /** The span that waits for what the request starts, when that outlasts the request. */
+  waiting?: Span
+}
+
+export class RelayClient {
+  readonly #url: string
+  readonly #tracer: Tracer
+
+  constructor(url: string, tracer: Tracer) {
+    this.#url = url
+    this.#tracer = tracer
+  }
+
+  /**
+   * Sends a request and reads its answer with `read`; the span covers both, so that it lasts as long as a stream
+   * does. Throws RunFailure relay_unreachable when there is no answer, or the failure that the answer holds.
+   */
+  async request<T>(parent: Span, request: RelayRequest, read: (response: Response) => Promise<T>): Promise<T> {
+    const url = new URL(request.path, this.#url)
+    const span = this.#tracer.start(request.method, parent, {
+      kind: SpanKind.CLIENT,
+      attributes: {
+        [ATTR_HTTP_REQUEST_METHOD]: request.method,
+        [ATTR_URL_FULL]: url.href,
+        [ATTR_SERVER_ADDRESS]: url.hostname,
+        [ATTR_SERVER_PORT]: Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
+      },
+    })
+    try {
+      const response = await this.#fetch(url, request, this.#tracer.headers(span, request.waiting))
+      span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, response.status)
+      if (!response.ok) throw await failureOf(response)
+      return await read(response)
+    } catch (error) {
+      const failure = RunFailure.from(error)
+      markFailed(span, failure.body.code)
+      throw failure
+    } finally {
+      span.end()
+    }
+  }
+
+  async #fetch(url: URL, { method, body, headers, signal }: RelayRequest, context: Record<string, string>) {
+    try {
+      return await fetch(url, {
+        method,
+        headers: { ...context, ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        signal,
+        credentials: 'omit',
+        redirect: 'error',
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+    } catch (cause) {
+      throw RunFailure.of('relay_unreachable', cause)
+    }
+  }
+}
+
+/** The failure in the answer; for an answer that is not ours (a proxy's page, say), what its status means. */
+async function failureOf(response: Response): Promise<RunFailure> {
+  const parsed = ErrorBody.safeParse(await response.json().catch(() => undefined))
+  if (parsed.success) return new RunFailure(parsed.data.error)
+  if ([502, 503, 504].includes(response.status)) return RunFailure.of('server_unreachable')
+  return RunFailure.of(response.status === 413 ? 'request_too_large' : 'internal')
+}

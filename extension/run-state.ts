@@ -1,0 +1,60 @@
+/** The newest run as the person sees it. Background writes it, the popup renders it; storage is the only link. */
+
+import browser from 'webextension-polyfill'
+import type { FailureBody } from '../server/contract.ts'
+
+/** The steps a person sees, in order, each with its words. */
+export const STEPS = {
+  extract: 'Read the posting',
+  llm: 'Choose what fits',
+  latex: 'Lay out the resume',
+  compile: 'Make the PDF',
+  validate: 'Check the PDF',
+  deliver: 'Bring it here',
+} as const
+export type Step = keyof typeof STEPS
+
+/** One run. Everything here stays on the device: it names the posting, telemetry does not. */
+export interface RunState {
+  /** Trace ID, 32 hex digits. */
+  id: string
+  status: 'running' | 'done' | 'failed'
+  /** Epoch milliseconds of the click. */
+  startedAt: number
+  /** Epoch milliseconds of the end; absent while running. */
+  endedAt?: number
+  /** The step under way; after a failure, the step that failed. */
+  step: Step
+  /** Runs waiting before this one, while it queues. */
+  queuePosition?: number
+  /** What we read, so that the person sees that we read the right thing. */
+  posting?: { title: string; company: string }
+  /** Present when done. `sizeBytes` of the PDF as delivered. */
+  pdf?: { fileName: string; pages: number; sizeBytes: number }
+  /** Terms of the posting that the profile covers; present when done. */
+  keywords?: { matched: number; total: number }
+  /** Present when failed. */
+  failure?: FailureBody
+}
+
+const KEY = 'run'
+
+/** The newest run, or undefined before the first. */
+export async function readRunState(): Promise<RunState | undefined> {
+  const stored = await browser.storage.local.get(KEY)
+  return stored[KEY] as RunState | undefined
+}
+
+export async function writeRunState(state: RunState): Promise<void> {
+  await browser.storage.local.set({ [KEY]: state })
+}
+
+/** Calls back with every later state; returns a function that stops it. */
+export function onRunState(callback: (state: RunState) => void): () => void {
+  const listener = (changes: Record<string, browser.Storage.StorageChange>, area: string) => {
+    const next = changes[KEY]?.newValue
+    if (area === 'local' && next) callback(next as RunState)
+  }
+  browser.storage.onChanged.addListener(listener)
+  return () => browser.storage.onChanged.removeListener(listener)
+}

@@ -1,0 +1,49 @@
+/**
+ * Trace context between the extension's parts. A service worker has no AsyncContext and its StackContextManager
+ * forgets at the first `await`, so context is never ambient here: it travels in the message.
+ */
+
+/** One message. Header values as in W3C Trace Context and W3C Baggage. */
+export interface Envelope<T> {
+  /** RPC method: one of the RPC_* names. */
+  type: string
+  payload: T
+  /** Absent from the popup: background starts the trace. Never taken from a page. */
+  traceparent?: string
+  tracestate?: string
+  baggage?: string
+}
+
+/**
+ * A span recorded where there is no SDK (a content script), handed over in the reply. Plain data: it survives
+ * structured cloning and JSON.
+ */
+export interface HopSpan {
+  name: string
+  /** 16 hex digits. */
+  spanId: string
+  /** 16 hex digits. */
+  parentSpanId: string
+  kind: 'internal' | 'server'
+  /** Epoch milliseconds, fractions included. */
+  startTime: number
+  endTime: number
+  attributes: Record<string, string | number | boolean>
+  /** `error.type` when it failed. */
+  errorType?: string
+}
+
+const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/
+
+/** Trace and parent span ID of a W3C `traceparent` (version 00); undefined when it is not one. */
+export function parseTraceparent(header: string | undefined): { traceId: string; spanId: string } | undefined {
+  const [, traceId, spanId] = TRACEPARENT.exec(header ?? '') ?? []
+  return traceId && spanId ? { traceId, spanId } : undefined
+}
+
+/** 16 random hex digits, never all zero. */
+export function randomSpanId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(8))
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return hex === '0'.repeat(16) ? randomSpanId() : hex
+}

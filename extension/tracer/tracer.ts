@@ -1,0 +1,91 @@
+/**
+ * The extension's tracer: the OpenTelemetry SDK, minus everything that a service worker breaks. No global provider, no
+ * context manager (it forgets at the first `await`), no batch processor (it forgets with the worker): parents are
+ * passed explicitly, and every ended span goes to the journal.
+ */
+
+import {
+  type Attributes,
+  type Tracer as OtelTracer,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api'
+import { WebTracerProvider } from '@opentelemetry/sdk-trace-web'
+import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_SESSION_ID, SERVICE_EXTENSION } from '../../names.ts'
+import type { FailureCode } from '../../server/contract.ts'
+import { type HopSpan, parseTraceparent } from './envelope.ts'
+import type { Journal } from './journal.ts'
+
+/** W3C Trace Context level 2: sampled and random. Everything is recorded; what is kept is decided behind. */
+export const TRACE_FLAGS = 0x03
+
+export interface SpanOptions {
+  kind?: SpanKind
+  /** Epoch milliseconds; now when absent. */
+  startTime?: number
+  attributes?: Attributes
+}
+
+export class Tracer {
+  readonly #tracer: OtelTracer
+  readonly #journal: Journal
+  readonly #sessionId: string
+
+  constructor(journal: Journal, sessionId: string) {
+    this.#journal = journal
+    this.#sessionId = sessionId
+    const provider = new WebTracerProvider({ spanProcessors: [journal] })
+    this.#tracer = provider.getTracer(SERVICE_EXTENSION)
+  }
+
+  /** Starts a span under the given parent, or a trace of its own without one. The caller ends it. */
+  start(name: string, parent: Span | undefined, { kind, startTime, attributes }: SpanOptions = {}): Span {
+    const context = parent ? trace.setSpan(ROOT_CONTEXT, parent) : ROOT_CONTEXT
+    return this.#tracer.startSpan(
+      name,
+      {
+        kind: kind ?? SpanKind.INTERNAL,
+        root: parent === undefined,
+        attributes: { [ATTR_SESSION_ID]: this.#sessionId, ...attributes },
+        ...(startTime === undefined ? {} : { startTime }),
+      },
+      context,
+    )
+  }
+
+  /** Takes over spans that a content script recorded; those of another trace are dropped. */
+  adopt(spans: readonly HopSpan[], traceId: string): void {
+    for (const span of spans) {
+      this.#journal.adopt(traceId, { ...span, attributes: { ...span.attributes, [ATTR_SESSION_ID]: this.#sessionId } })
+    }
+  }
+
+  /**
+   * Headers that carry the span to the next hop (W3C Trace Context, W3C Baggage). `waiting` names the span that
+   * lasts until the asked-for work is done, when that is longer than the request: the server hangs its stages there.
+   */
+  headers(span: Span, waiting?: Span): Record<string, string> {
+    return {
+      traceparent: traceparentOf(span),
+      ...(waiting ? { tracestate: `passats=p:${waiting.spanContext().spanId}` } : {}),
+      baggage: `${ATTR_SESSION_ID}=${this.#sessionId}`,
+    }
+  }
+}
+
+/** `00-<trace>-<span>-03`. */
+export function traceparentOf(span: Span): string {
+  const { traceId, spanId } = span.spanContext()
+  const header = `00-${traceId}-${spanId}-${TRACE_FLAGS.toString(16).padStart(2, '0')}`
+  if (!parseTraceparent(header)) throw new Error('The tracer made an invalid span context.')
+  return header
+}
+
+/** Marks a span as failed. Codes only: a message might quote a page or a profile. */
+export function markFailed(span: Span, code: FailureCode, errorType: string = code): void {
+  span.setStatus({ code: SpanStatusCode.ERROR })
+  span.setAttributes({ [ATTR_FAILURE_CODE]: code, [ATTR_ERROR_TYPE]: errorType })
+}
