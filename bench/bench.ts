@@ -1,0 +1,49 @@
+/**
+ * `npm run bench -- NAME [--json]`: where every figure about this project comes from. Prints one JSON object on one
+ * line: `{name, machine, results, targets: [{claim, value, limit, ok}]}`. Exits with 0 when it could measure, whatever
+ * the figures are.
+ */
+
+import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { benchRun } from './run.ts'
+
+/** A claim as a number: `value` must not exceed `limit`. Ratios of two things measured in the same run. */
+export interface Target {
+  claim: string
+  value: number
+  limit: number
+  ok: boolean
+}
+
+export interface Measured {
+  results: object
+  targets: Target[]
+}
+
+const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured> }> = {
+  run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, runs: { type: 'string', default: '20' } },
+})
+const bench = BENCHES[positionals[0] ?? '']
+const runs = Number(values.runs)
+
+if (!bench || !Number.isInteger(runs) || runs < 1 || runs > 1_000) {
+  console.error('Usage: npm run bench -- NAME [--json] [--runs N]\n')
+  for (const [name, { about }] of Object.entries(BENCHES)) console.error(`  ${name.padEnd(12)}${about}`)
+  process.exitCode = 2
+} else {
+  const measured = await bench.run(runs)
+  const machine = {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    platform: process.platform,
+  }
+  console.log(JSON.stringify({ name: positionals[0], machine, ...measured }))
+}

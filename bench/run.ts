@@ -1,0 +1,71 @@
+/** From the click to the PDF, through the real extension: how long each stage takes, and how much of it is ours. */
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { launchBrowser } from '../ops/browser.ts'
+import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { buildExtension } from '../ops/extension-build.ts'
+import { servePostings } from '../ops/postings.ts'
+import { findChromium } from '../ops/setup/chromium.ts'
+import { Progress } from '../ops/setup/progress.ts'
+import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
+import { startStack } from '../ops/stack.ts'
+import { SERVER_STAGES } from '../server/contract.ts'
+import type { Measured } from './bench.ts'
+
+const STAGES = ['generate resume', 'extract', 'generate', ...SERVER_STAGES, 'tectonic', 'deliver']
+/** The first runs load programs into memory; a person's service has been running for a while. */
+const WARM_UP = 2
+
+/** Makes `runs` runs one after the other, the demonstration's posting and profile, without a model. */
+export async function benchRun(runs: number): Promise<Measured> {
+  const progress = new Progress(process.stderr)
+  await setUpToolchain(progress)
+  await buildExtension(progress)
+  const executablePath = await findChromium(progress)
+  const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-bench-'))
+  const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/long.json', import.meta.url), 'utf8'))
+  const stack = await startStack({
+    dataDir,
+    distDir: join(dataDir, 'dist'),
+    toolchainPath: toolchainPath(),
+    relayPort: 0,
+    serverPort: 0,
+  })
+  const postings = await servePostings()
+  const browser = await launchBrowser({ executablePath, allHostsAt: postings.address })
+  const durations = new Map<string, number[]>(STAGES.map((stage) => [stage, []]))
+  const shares: number[] = []
+  try {
+    await saveSettings(browser, stack.relayUrl, profile)
+    for (let index = 0; index < runs + WARM_UP; index++) {
+      const run = await generate(browser, postings.urlOf('json-ld-graph.html'))
+      if (run.status !== 'done') throw new Error(`A run failed: ${run.failure?.code}`)
+      const { rows } = await wholeTrace(stack.relayUrl, run.id)
+      if (index < WARM_UP) continue
+      const took = (name: string) => rows.find((row) => row.name === name)?.durationMs ?? 0
+      for (const stage of STAGES) durations.get(stage)?.push(took(stage))
+      const work = SERVER_STAGES.reduce((sum, stage) => sum + took(stage), took('extract'))
+      shares.push((took('generate resume') - work) / took('generate resume'))
+    }
+  } finally {
+    await browser.close()
+    await postings.close()
+    await stack.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  const byStage = Object.fromEntries(
+    [...durations].map(([stage, ms]) => [stage, { p50: percentile(ms, 0.5), p95: percentile(ms, 0.95) }]),
+  )
+  const share = percentile(shares, 0.5)
+  const claim = 'share of click-to-PDF that is neither extracting, tailoring, typesetting nor checking (median)'
+  return { results: { runs, milliseconds: byStage }, targets: [{ claim, value: share, limit: 0.5, ok: share <= 0.5 }] }
+}
+
+/** Nearest rank; two decimals. */
+function percentile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const value = sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN
+  return Math.round(value * 100) / 100
+}

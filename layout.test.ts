@@ -1,0 +1,103 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('.', import.meta.url))
+const SIDES = ['extension', 'relay', 'server']
+const LEAVES = ['names.ts', 'closed-list.ts']
+
+interface Source {
+  file: string
+  /** Imported files of this project, types included, as paths from the root. */
+  imports: string[]
+  packages: string[]
+}
+
+const isTest = (file: string) => /\.(test|spec)\.ts$|^extension\/journey\.ts$/.test(file)
+
+const sources: Source[] = [...SIDES, ...LEAVES]
+  .flatMap((path) =>
+    path.endsWith('.ts')
+      ? [path]
+      : readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' }).map((file) => join(path, file)),
+  )
+  .filter((file) => file.endsWith('.ts') && !file.startsWith('extension/dist') && !isTest(file))
+  .map((file) => {
+    const text = readFileSync(join(ROOT, file), 'utf8')
+    const specifiers = [...text.matchAll(/(?:\bfrom|^import|\bimport\()\s*'([^']+)'/gm)].map(([, s]) => s as string)
+    return {
+      file,
+      imports: specifiers
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => normalize(join(dirname(file), specifier.replace(/\?.*$/, '')))),
+      packages: specifiers.filter((specifier) => !specifier.startsWith('.')),
+    }
+  })
+
+/** Every import from one place to another, as `importer → imported`, that `allowed` does not allow. */
+function breaches(from: RegExp, to: RegExp, allowed: RegExp = /$^/): string[] {
+  return sources
+    .filter(({ file }) => from.test(file))
+    .flatMap(({ file, imports }) =>
+      imports.filter((path) => to.test(path) && !allowed.test(path)).map((path) => `${file} → ${path}`),
+    )
+}
+
+it('sees the tree', () => {
+  expect(sources.length).toBeGreaterThan(50)
+  expect(sources.find(({ file }) => file === 'server/app.ts')?.imports).toContain('server/contract.ts')
+})
+
+it('the extension imports contracts of the other sides, and nothing else of theirs', () => {
+  expect(breaches(/^extension\//, /^(relay|server)\//, /^(relay|server)\/contract\.ts$/)).toEqual([])
+})
+
+it('the relay imports the server\u2019s contract, and nothing else of it', () => {
+  expect(breaches(/^relay\//, /^server\//, /^server\/contract\.ts$/)).toEqual([])
+})
+
+it('the server imports nothing of the others', () => {
+  expect(breaches(/^server\//, /^(relay|extension)\//)).toEqual([])
+})
+
+it('contracts import nothing but zod', () => {
+  for (const { file, imports, packages } of sources.filter(({ file }) => /(^|\/)contract\.ts$/.test(file))) {
+    expect({ file, imports, packages }).toEqual({ file, imports: [], packages: ['zod'] })
+  }
+})
+
+it('names imports nothing at all', () => {
+  expect(sources.find(({ file }) => file === 'names.ts')).toMatchObject({ imports: [], packages: [] })
+})
+
+it('the server\u2019s stages do not import one another, nor what is above them', () => {
+  const stage = '(tailor|latex|tectonic|pdf)'
+  // A type names what is handed from one stage to the next; it is not a call.
+  expect(breaches(new RegExp(`^server/${stage}\\.ts$`), new RegExp(`^server/${stage}\\.ts$`))).toEqual([
+    'server/latex.ts → server/tailor.ts',
+  ])
+  expect(breaches(new RegExp(`^server/${stage}\\.ts$`), /^server\/(pipeline|app|main|runs|events)\.ts$/)).toEqual([])
+  expect(breaches(/^server\/(pipeline|runs|events)\.ts$/, /^server\/(app|main)\.ts$/)).toEqual([])
+})
+
+it('in the relay, store and forward know nothing of what stands above them', () => {
+  expect(breaches(/^relay\/(store|forward|otlp)\.ts$/, /^relay\/(app|main|ingest|proxy|console)/)).toEqual([])
+  expect(breaches(/^relay\/(ingest|proxy|console)/, /^relay\/(app|main)\.ts$/)).toEqual([])
+  expect(breaches(/^relay\/otlp\.ts$/, /^relay\//)).toEqual([])
+})
+
+it('production code reads no fixtures and no scripts', () => {
+  expect(breaches(/./, /^(fixtures|ops|bench)\//)).toEqual([])
+})
+
+it('only main, config and telemetry touch the environment', () => {
+  const touching = sources.filter(({ file }) => /\bprocess\.env\b/.test(readFileSync(join(ROOT, file), 'utf8')))
+  const allowed = /^(relay|server)\/(main|config|telemetry)\.ts$/
+  expect(touching.map(({ file }) => file).filter((file) => !allowed.test(file))).toEqual([])
+})
+
+it('files are named after what they are', () => {
+  const nameless = /(^|\/)(utils?|helpers?|common|misc|shared|index|types|const(ants)?)(\.ts|\/)/
+  expect(sources.map(({ file }) => file).filter((file) => nameless.test(file))).toEqual([])
+})

@@ -1,0 +1,72 @@
+/** A headless Chromium with the built extension, used as a person would: postings in tabs, the popup from the toolbar. */
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type BrowserContext, chromium, type Page, type Worker } from '@playwright/test'
+import { ToolbarPopup } from './toolbar-popup.ts'
+
+/** Where `vite build` puts the extension, and where a person loads it from. */
+export const EXTENSION_DIR = fileURLToPath(new URL('../extension/dist', import.meta.url))
+
+export interface Browser {
+  context: BrowserContext
+  extensionId: string
+  /** The service worker, for reading and writing the extension's storage. */
+  worker: Worker
+  /** Opens a page of the extension, e.g. `options/options.html`. */
+  openExtensionPage(path: string): Promise<Page>
+  /** Clicks the extension's toolbar button on a tab: opens its popup and grants it that tab (`activeTab`). */
+  openPopup(page: Page): Promise<ToolbarPopup>
+  close(): Promise<void>
+}
+
+export interface BrowserOptions {
+  executablePath: string
+  /** Where every host name but the relay's leads, e.g. `127.0.0.1:8080`. Absent: as the network says. */
+  allHostsAt?: string
+}
+
+/** Starts the browser with an empty profile, which `close` removes. Throws when the extension is not built. */
+export async function launchBrowser({ executablePath, allHostsAt }: BrowserOptions): Promise<Browser> {
+  const userDataDir = await mkdtemp(join(tmpdir(), 'pass-ats-browser-'))
+  const context = await chromium.launchPersistentContext(userDataDir, {
+    executablePath,
+    // Playwright's own headless mode is another program, which knows no extensions.
+    headless: false,
+    viewport: { width: 1280, height: 800 },
+    args: [
+      '--headless=new',
+      `--disable-extensions-except=${EXTENSION_DIR}`,
+      `--load-extension=${EXTENSION_DIR}`,
+      // Allows a toolbar click over the debugging protocol; only this throw-away profile is concerned.
+      '--enable-unsafe-extension-debugging',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+      ...(allHostsAt ? [`--host-resolver-rules=MAP * ${allHostsAt}, EXCLUDE 127.0.0.1`] : []),
+      // Chromium refuses to sandbox itself for root, which containers usually are.
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+    ],
+  })
+  const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
+  const extensionId = new URL(worker.url()).host
+  return {
+    context,
+    extensionId,
+    worker,
+    openExtensionPage: async (path) => {
+      const page = await context.newPage()
+      await page.goto(`chrome-extension://${extensionId}/${path}`)
+      return page
+    },
+    openPopup: (page) => ToolbarPopup.open(context, extensionId, page),
+    close: async () => {
+      await context.close()
+      await rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}

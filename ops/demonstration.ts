@@ -1,0 +1,141 @@
+/** One run as a person makes it: a posting in a tab, the popup from the toolbar, Generate, the PDF. */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { RunState } from '../extension/run-state.ts'
+import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
+import type { TracesData } from '../relay/otlp.ts'
+import { type Browser, launchBrowser } from './browser.ts'
+import { servePostings } from './postings.ts'
+
+const PROFILE = new URL('../fixtures/profiles/long.json', import.meta.url)
+const POSTING = 'json-ld-graph.html'
+/** Longest wait for a run to end, and then for its last spans to arrive, milliseconds. */
+const RUN_MS = 120_000
+const TRACE_MS = 20_000
+
+export interface Demonstration {
+  traceId: string
+  pdfPath: string
+  pages: number
+  spans: number
+  services: string[]
+  durationMs: number
+  links: { trace: string; api: string; pdf: string }
+}
+
+/**
+ * Makes the run against a relay and puts the delivered PDF into `distDir`. Throws an Error with the failure's words
+ * and the trace's link when the run fails, or when its trace does not become whole.
+ */
+export async function demonstrate(options: {
+  relayUrl: string
+  chromium: string
+  distDir: string
+}): Promise<{ demonstration: Demonstration; waterfall: Waterfall }> {
+  const postings = await servePostings()
+  try {
+    const browser = await launchBrowser({ executablePath: options.chromium, allHostsAt: postings.address })
+    try {
+      await saveSettings(browser, options.relayUrl, JSON.parse(await readFile(PROFILE, 'utf8')))
+      const run = await generate(browser, postings.urlOf(POSTING))
+      const trace = `${options.relayUrl}/support/${run.id}`
+      if (!run.pdf) throw new Error(`${run.failure?.message} ${run.failure?.advice}\n  Its trace: ${trace}`)
+      const waterfall = await wholeTrace(options.relayUrl, run.id)
+      const pdf = `${options.relayUrl}/runs/${run.id}/resume.pdf`
+      return {
+        waterfall,
+        demonstration: {
+          traceId: run.id,
+          pdfPath: await keepPdf(browser, run.id, options.distDir),
+          pages: run.pdf.pages,
+          spans: waterfall.rows.length,
+          services: waterfall.services,
+          durationMs: Math.round(waterfall.root?.durationMs ?? 0),
+          links: { trace, api: `${options.relayUrl}/api/traces/${run.id}`, pdf },
+        },
+      }
+    } finally {
+      await browser.close()
+    }
+  } finally {
+    await postings.close()
+  }
+}
+
+/** Puts a profile and the relay's address where the options page puts them. */
+export async function saveSettings(browser: Browser, relayUrl: string, profile?: unknown): Promise<void> {
+  await browser.worker.evaluate((settings) => chrome.storage.local.set(settings), {
+    relayUrl,
+    ...(profile ? { profile } : {}),
+  })
+}
+
+/** Opens the page, presses Generate in the popup, and waits for the run's end, whichever it is. */
+export async function generate(browser: Browser, url: string): Promise<RunState> {
+  const page = await browser.context.newPage()
+  await page.goto(url)
+  const popup = await browser.openPopup(page)
+  await popup.click('generate')
+  const run = await endOfRun(browser)
+  await popup.close()
+  await page.close()
+  return run
+}
+
+/** The newest run once it has ended, as the extension's storage tells it. */
+export function endOfRun(browser: Browser): Promise<RunState> {
+  return browser.worker.evaluate(async (timeoutMs) => {
+    const { promise, resolve, reject } = Promise.withResolvers<RunState>()
+    const look = async () => {
+      const { run } = (await chrome.storage.local.get('run')) as { run?: RunState }
+      if (run && run.status !== 'running') resolve(run)
+    }
+    chrome.storage.onChanged.addListener(look)
+    const late = setTimeout(() => reject(new Error('The run did not end in time.')), timeoutMs)
+    try {
+      await look()
+      return await promise
+    } finally {
+      clearTimeout(late)
+      chrome.storage.onChanged.removeListener(look)
+    }
+  }, RUN_MS)
+}
+
+/** The trace, once the browser's part is there and no span's parent is missing. */
+export async function wholeTrace(relayUrl: string, traceId: string): Promise<Waterfall> {
+  const deadline = Date.now() + TRACE_MS
+  for (;;) {
+    const response = await fetch(`${relayUrl}/api/traces/${traceId}`)
+    if (response.ok) {
+      const waterfall = layOut((await response.json()) as TracesData)
+      // Every hop is recorded at both ends, so a server's part that is still on its way shows as a call nobody took.
+      const answered = (id: string) => waterfall.rows.some(({ parentSpanId }) => parentSpanId === id)
+      const calls = waterfall.rows.filter(
+        ({ kind, status, attributes }) => kind === 'client' && status !== 'error' && attributes['url.full'],
+      )
+      const toUs = calls.filter(({ name, attributes }) => /\/(generate|runs\/)/.test(`${name}${attributes['url.full']}`))
+      if (waterfall.root && waterfall.missingParents.length === 0 && toUs.every(({ spanId }) => answered(spanId))) {
+        return waterfall
+      }
+    } else {
+      await response.body?.cancel()
+    }
+    if (Date.now() > deadline) throw new Error(`The trace ${traceId} did not become whole at ${relayUrl}.`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+/** The PDF as it lies in the browser. */
+async function keepPdf(browser: Browser, runId: string, distDir: string): Promise<string> {
+  const base64 = await browser.worker.evaluate(async (id) => {
+    const stored = await (await caches.open('resumes')).match(`https://resume.invalid/${id}`)
+    return (await stored?.bytes())?.toBase64()
+  }, runId)
+  if (!base64) throw new Error('The PDF is not in the browser.')
+  await mkdir(distDir, { recursive: true })
+  const path = join(distDir, `${runId}.pdf`)
+  await writeFile(path, Buffer.from(base64, 'base64'))
+  return path
+}

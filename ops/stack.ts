@@ -1,0 +1,119 @@
+/** Relay and server as two processes, started, watched and stopped together. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, open } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+export interface StackOptions {
+  /** Holds the store and the logs. */
+  dataDir: string
+  /** Where finished PDFs go. */
+  distDir: string
+  /** Toolchain file for the server; '' for none. */
+  toolchainPath: string
+  /** 0 lets the operating system pick. */
+  relayPort: number
+  serverPort: number
+  /** More settings, for either process. */
+  env?: Record<string, string>
+}
+
+export interface Stack {
+  relayUrl: string
+  serverUrl: string
+  relay: ChildProcess
+  server: ChildProcess
+  /** Where the processes log to. */
+  logs: { relay: string; server: string }
+  /** Stops both and waits until they are gone. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts both and resolves when both listen. Throws an Error that names the log when one does not come up; nothing is
+ * left running then.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  await mkdir(options.dataDir, { recursive: true })
+  const logs = { relay: join(options.dataDir, 'relay.log'), server: join(options.dataDir, 'server.log') }
+  const serverPort = options.serverPort || (await freePort())
+  const serverUrl = `http://127.0.0.1:${serverPort}`
+  const relay = await launch('relay', logs.relay, {
+    ...options.env,
+    RELAY_PORT: String(options.relayPort),
+    RELAY_STORE: join(options.dataDir, 'relay.sqlite'),
+    SERVER_URL: serverUrl,
+  })
+  try {
+    const server = await launch('server', logs.server, {
+      ...options.env,
+      SERVER_PORT: String(serverPort),
+      DIST_DIR: options.distDir,
+      TOOLCHAIN: options.toolchainPath,
+      OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
+    })
+    return {
+      relayUrl: relay.url,
+      serverUrl: server.url,
+      relay: relay.child,
+      server: server.child,
+      logs,
+      stop: async () => {
+        // The server first: its last spans go to the relay.
+        await end(server.child)
+        await end(relay.child)
+      },
+    }
+  } catch (error) {
+    await end(relay.child)
+    throw error
+  }
+}
+
+async function launch(name: 'relay' | 'server', logPath: string, env: Record<string, string>) {
+  const log = await open(logPath, 'a')
+  try {
+    const child = spawn(process.execPath, ['--import', `./${name}/telemetry.ts`, `${name}/main.ts`], {
+      cwd: ROOT,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      // A terminal's Ctrl-C goes to the whole group; the stack is stopped in its own order instead.
+      detached: true,
+    })
+    const url = await new Promise<string>((resolve, reject) => {
+      child.on('message', (message: { type?: string; url?: string }) => {
+        if (message.type === 'listening' && message.url) resolve(message.url)
+      })
+      child.on('error', reject)
+      child.on('exit', (code) => reject(new Error(`The ${name} did not start (exit code ${code}). Its log: ${logPath}`)))
+    })
+    return { child, url }
+  } finally {
+    await log.close()
+  }
+}
+
+/** Asks a process to end, and after five seconds makes it. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGTERM')
+  const force = setTimeout(() => child.kill('SIGKILL'), 5_000)
+  await gone
+  clearTimeout(force)
+}
+
+/** A port that was free a moment ago. The relay must know the server's before the server can know the relay's. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}

@@ -1,0 +1,110 @@
+/** `npm start`: sets up what is missing, starts relay and server, shows one run, and stays up until Ctrl-C. */
+
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { EXTENSION_DIR } from './browser.ts'
+import { demonstrate } from './demonstration.ts'
+import { buildExtension } from './extension-build.ts'
+import { findChromium } from './setup/chromium.ts'
+import { Progress, SetupError } from './setup/progress.ts'
+import { setUpToolchain, toolchainPath } from './setup/toolchain.ts'
+import { type Stack, startStack } from './stack.ts'
+import { drawWaterfall, duration } from './terminal-waterfall.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+const { values: flags } = parseArgs({ options: { 'no-demo': { type: 'boolean', default: false } } })
+const relayPort = Number(process.env.RELAY_PORT || 4318)
+const serverPort = Number(process.env.SERVER_PORT || 4320)
+
+let stack: Stack | undefined
+let stopping = false
+
+async function stop(signal: string) {
+  if (stopping) return
+  stopping = true
+  console.log(`\n  Stopping (${signal}) …`)
+  await stack?.stop()
+  console.log('  Stopped.')
+  process.exit(0)
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(signal))
+
+try {
+  await start()
+} catch (error) {
+  if (!stopping) {
+    await stack?.stop()
+    console.error(`\n  ${error instanceof SetupError ? error : error instanceof Error ? error.message : error}\n`)
+    process.exit(1)
+  }
+}
+
+async function start() {
+  const progress = new Progress()
+  console.log('\nPASS ATS\n')
+  await assertFree(relayPort, 'RELAY_PORT')
+  await assertFree(serverPort, 'SERVER_PORT')
+  await setUpToolchain(progress)
+  await buildExtension(progress)
+  const chromium = flags['no-demo'] ? undefined : await findChromium(progress)
+
+  const started = await progress.step('Relay and server', async () => {
+    const value = await startStack({
+      dataDir: `${ROOT}data`,
+      distDir: `${ROOT}dist`,
+      toolchainPath: toolchainPath(),
+      relayPort,
+      serverPort,
+    })
+    return { value, shown: `${value.relayUrl}  ${value.serverUrl}` }
+  })
+  stack = started
+  for (const child of [started.relay, started.server]) {
+    child.once('exit', (code) => {
+      if (stopping) return
+      console.error(`\n  A process ended unexpectedly (exit code ${code}). Its log: ${started.logs.relay} or ${started.logs.server}`)
+      void stop('one of its processes ended')
+    })
+  }
+
+  if (chromium) await show(started, chromium)
+  console.log(`  Support looks runs up at   ${started.relayUrl}/support`)
+  console.log(`
+  In your own browser: open chrome://extensions, switch on Developer mode, choose "Load unpacked" and select
+    ${EXTENSION_DIR}
+  then open its options, add your profile, visit a job posting and press Generate.
+
+  Ready. Ctrl-C stops everything.`)
+}
+
+async function show(running: Stack, chromium: string) {
+  console.log('\n  One run, as a person makes it, in headless Chromium …\n')
+  const { demonstration, waterfall } = await demonstrate({
+    relayUrl: running.relayUrl,
+    chromium,
+    distDir: `${ROOT}dist`,
+  })
+  console.log(drawWaterfall(waterfall, process.stdout))
+  const { spans, services, durationMs, pages } = demonstration
+  console.log(`\n  Click to PDF in ${duration(durationMs)}: ${spans} spans of ${services.length} services, ${pages} pages.\n`)
+  console.log(`  PDF                        ${demonstration.pdfPath}`)
+  console.log(`  Its trace                  ${demonstration.links.trace}`)
+}
+
+/** Throws an Error that says what to do when the port is taken. */
+async function assertFree(port: number, variable: string) {
+  if (port === 0) return
+  const probe = createServer()
+  const taken = await new Promise<boolean>((resolve) => {
+    probe.once('error', () => resolve(true))
+    probe.listen(port, '127.0.0.1', () => resolve(false))
+  })
+  if (taken) {
+    throw new Error(`Port ${port} is taken, perhaps by PASS ATS in another terminal.\n\n    ${variable}=0 npm start\n`)
+  }
+  probe.close()
+  await once(probe, 'close')
+}

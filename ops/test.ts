@@ -1,0 +1,108 @@
+/** `npm test`: sets up what is missing, runs every check, and ends with a summary. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildExtension } from './extension-build.ts'
+import { findChromium } from './setup/chromium.ts'
+import { Progress, SetupError } from './setup/progress.ts'
+import { findPdftotext, setUpToolchain } from './setup/toolchain.ts'
+import { duration } from './terminal-waterfall.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+interface Outcome {
+  name: string
+  ok: boolean
+  passed: number
+  failed: number
+  ms: number
+}
+
+let running: ReturnType<typeof spawn> | undefined
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    running?.kill(signal)
+    process.exitCode = 130
+  })
+}
+
+const summaries = await mkdtemp(join(tmpdir(), 'pass-ats-summary-'))
+try {
+  await test()
+} catch (error) {
+  console.error(`\n  ${error instanceof SetupError ? error : error instanceof Error ? error.message : error}\n`)
+  process.exitCode = 1
+} finally {
+  await rm(summaries, { recursive: true, force: true })
+}
+
+async function test() {
+  console.log('\nPASS ATS: tests\n')
+  const progress = new Progress()
+  await setUpToolchain(progress)
+  await findPdftotext(progress)
+  const chromium = await findChromium(progress)
+  await buildExtension(progress)
+
+  const unit = join(summaries, 'unit.json')
+  const browser = join(summaries, 'browser.json')
+  const outcomes = [
+    await check('Lint', ['biome', 'ci', '.']),
+    await check('Types', ['tsc', '-p', '.']),
+    await check('Unit and integration', ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${unit}`], {}, () => countVitest(unit)),
+    await check('Browser', ['playwright', 'test'], { CHROMIUM_PATH: chromium, TEST_SUMMARY: browser }, () => countPlaywright(browser)),
+  ]
+  console.log('\nSummary\n')
+  for (const { name, ok, passed, failed, ms } of outcomes) {
+    const counts = `${passed} passed${failed > 0 ? `, ${failed} failed` : ''}`
+    console.log(`  ${ok ? '✓' : '✗'} ${name.padEnd(24)}${counts.padEnd(28)}${duration(ms).padStart(8)}`)
+  }
+  const total = (key: 'passed' | 'failed') => outcomes.reduce((sum, outcome) => sum + outcome[key], 0)
+  console.log(`\n${total('passed')} passed, ${total('failed')} failed`)
+  if (outcomes.some(({ ok }) => !ok)) process.exitCode = 1
+}
+
+/** Runs one tool in the person's terminal. Without `count` it counts as one test. */
+async function check(
+  name: string,
+  [tool = '', ...args]: string[],
+  env: Record<string, string> = {},
+  count?: () => Promise<{ passed: number; failed: number }>,
+): Promise<Outcome> {
+  console.log(`\n${name}\n`)
+  const started = performance.now()
+  running = spawn(join(ROOT, 'node_modules', '.bin', tool), args, {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  })
+  const [code] = (await once(running, 'exit')) as [number | null]
+  const counted = await (count?.() ?? { passed: Number(code === 0), failed: Number(code !== 0) })
+  // A tool that fails without a failed test, or runs none, has failed all the same.
+  const ok = code === 0 && counted.failed === 0 && counted.passed > 0
+  return { name, ok, passed: counted.passed, failed: Math.max(counted.failed, Number(!ok)), ms: performance.now() - started }
+}
+
+async function countVitest(path: string) {
+  const report = await readReport<{ numPassedTests: number; numFailedTests: number }>(path)
+  return { passed: report?.numPassedTests ?? 0, failed: report?.numFailedTests ?? 0 }
+}
+
+async function countPlaywright(path: string) {
+  const report = await readReport<{ stats: { expected: number; unexpected: number; flaky: number } }>(path)
+  const { expected = 0, unexpected = 0, flaky = 0 } = report?.stats ?? {}
+  return { passed: expected, failed: unexpected + flaky }
+}
+
+/** Undefined when the tool died before it could write one. */
+async function readReport<T>(path: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T
+  } catch {
+    return undefined
+  }
+}

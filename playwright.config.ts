@@ -1,0 +1,14 @@
+import { defineConfig } from '@playwright/test'
+
+export default defineConfig({
+  testDir: 'extension',
+  testMatch: '**/*.spec.ts',
+  outputDir: 'test-results',
+  // Each worker has a browser and a stack of its own; two keep two cores busy without starving either.
+  workers: 2,
+  fullyParallel: false,
+  retries: 0,
+  timeout: 90_000,
+  forbidOnly: true,
+  reporter: process.env.TEST_SUMMARY ? [['list'], ['json', { outputFile: process.env.TEST_SUMMARY }]] : [['list']],
+})
