@@ -1,0 +1,92 @@
+/** The relay's front door: who may call from where, and which part answers what. */
+import type { HttpBindings } from '@hono/node-server'
+import { context } from '@opentelemetry/api'
+import { suppressTracing } from '@opentelemetry/core'
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { createConsole } from './console/console.ts'
+import type { Forwarder } from './forward.ts'
+import { type Accept, createIngest } from './ingest.ts'
+import type { Log } from './log.ts'
+import { createProxy, type Deadlines } from './proxy.ts'
+import type { Store } from './store.ts'
+
+export interface Parts {
+  store: Store
+  accept: Accept
+  /** Undefined when nothing is to be forwarded. */
+  forwarder: Forwarder | undefined
+  serverUrl: string
+  /** Aborted when the relay stops: ends proxied streams. */
+  shutdown: AbortSignal
+  flushSpans: () => Promise<void>
+  log: Log
+  now?: () => number
+  deadlines?: Deadlines
+}
+
+/** Seconds a browser may remember a preflight; Chromium's upper limit. */
+const PREFLIGHT_MAX_AGE_S = 7_200
+/** Readiness must be answered within what an orchestrator waits. */
+const SERVER_CHECK_MS = 1_000
+
+export function createApp({ store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now, deadlines }: Parts) {
+  const app = new Hono<{ Bindings: Partial<HttpBindings> }>()
+
+  app.use(
+    cors({
+      // Only extensions: pages have no business here. Which extension it is can be forged, so it is no matter of trust.
+      origin: (origin) => (/^(chrome|moz)-extension:\/\/[\w-]+$/.test(origin) ? origin : null),
+      allowMethods: ['GET', 'POST'],
+      allowHeaders: [
+        'content-type',
+        'content-encoding',
+        'traceparent',
+        'tracestate',
+        'baggage',
+        'last-event-id',
+        'idempotency-key',
+      ],
+      maxAge: PREFLIGHT_MAX_AGE_S,
+    }),
+  )
+  app.route('/', createIngest(accept, log))
+  app.route('/', createConsole({ store, flushSpans, now: now ?? Date.now }))
+  app.route('/', createProxy(serverUrl, shutdown, log, deadlines))
+
+  app.get('/healthz', (c) => c.json({ status: 'up' }))
+  app.get('/readyz', async (c) => {
+    const storeState = writable(store)
+    // The server is told about, not counted: spans are taken and runs looked up without it.
+    const body = { store: storeState, server: await serverState(serverUrl), forward: forwarder?.state() ?? 'off' }
+    return c.json(body, storeState === 'writable' ? 200 : 503)
+  })
+
+  app.notFound((c) => c.json({ error: { code: 'not_found', message: 'There is nothing at this address.' } }, 404))
+  app.onError((error, c) => {
+    log.error({ err: error, method: c.req.method }, 'request failed')
+    return c.json({ error: { code: 'internal', message: 'Something went wrong on our side.' } }, 500)
+  })
+  return app
+}
+
+function writable(store: Store): 'writable' | 'unavailable' {
+  try {
+    store.check()
+    return 'writable'
+  } catch {
+    return 'unavailable'
+  }
+}
+
+async function serverState(serverUrl: string): Promise<string> {
+  return context.with(suppressTracing(context.active()), async () => {
+    try {
+      const response = await fetch(`${serverUrl}/readyz`, { signal: AbortSignal.timeout(SERVER_CHECK_MS) })
+      await response.body?.cancel()
+      return response.ok ? 'ready' : `not ready (${response.status})`
+    } catch {
+      return 'unreachable'
+    }
+  })
+}

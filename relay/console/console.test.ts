@@ -1,0 +1,175 @@
+import { JSDOM } from 'jsdom'
+import { expect, test } from 'vitest'
+import { ATTR_FAILURE_CODE, ATTR_STAGE, SERVICE_SERVER, SPAN_RUN } from '../../names.ts'
+import { FAILURES } from '../../server/contract.ts'
+import { createAccept } from '../ingest.ts'
+import { encode, type OtlpSpan, type TracesData } from '../otlp.ts'
+import { sampleRequest, sampleSpan, TRACE_ID, temporaryStore, text } from '../sample-run.ts'
+import { createConsole } from './console.ts'
+
+const ROOT = '00000000000000a0'
+const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
+const HOSTILE = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
+
+async function consoleWith(...requests: TracesData[]) {
+  const store = temporaryStore()
+  const accept = createAccept(store, () => {})
+  for (const request of requests) {
+    await accept({ bytes: encode(request, 'json'), encoding: 'json', gzipped: false })
+  }
+  let flushes = 0
+  const flushSpans = async () => {
+    flushes += 1
+  }
+  const app = createConsole({ store, flushSpans, now: () => Date.UTC(2026, 0, 1, 0, 5) })
+  const page = async (path: string) => {
+    const response = await app.request(path)
+    const { document } = new JSDOM(await response.text()).window
+    return { response, document, heading: document.querySelector('h1')?.textContent?.trim() ?? '' }
+  }
+  return { app, page, flushes: () => flushes }
+}
+
+const root = (span: Partial<OtlpSpan> = {}) => sampleSpan(ROOT, { name: SPAN_RUN, durationMs: 3_400, ...span })
+const failedRun = [
+  sampleRequest([root({ status: { code: 2 }, attributes: [text(ATTR_FAILURE_CODE, 'tectonic_crash')] })]),
+  sampleRequest(
+    [
+      sampleSpan('00000000000000b0', {
+        parentSpanId: ROOT,
+        name: 'compile',
+        status: { code: 2 },
+        attributes: [text(ATTR_STAGE, 'compile'), text(ATTR_FAILURE_CODE, 'tectonic_crash')],
+      }),
+      sampleSpan('00000000000000c0', {
+        parentSpanId: '00000000000000b0',
+        name: 'tectonic',
+        kind: 3,
+        status: { code: 2 },
+        attributes: [text(ATTR_FAILURE_CODE, 'tectonic_crash')],
+      }),
+    ],
+    SERVICE_SERVER,
+  ),
+]
+
+test('A finished run says so in its first sentence, with the time it took', async () => {
+  const { page } = await consoleWith(sampleRequest([root()]))
+  const { heading, document } = await page(`/support/${TRACE_ID}`)
+  expect(heading).toContain('Done: the resume reached the browser after 3.4 s.')
+  expect(document.querySelector('code.copy')?.textContent).toBe(TRACE_ID)
+})
+
+test('A failed run names the step, what the person was told, the code, and marks the span with a word', async () => {
+  const { page } = await consoleWith(...failedRun)
+  const { heading, document } = await page(`/support/${TRACE_ID}`)
+  expect(heading).toContain('Failed at “compile”: the program that makes the PDF stopped unexpectedly.')
+  expect(document.querySelector('.advice')?.textContent).toContain(FAILURES.tectonic_crash.advice)
+  expect(document.querySelector('.facts')?.textContent).toContain('tectonic_crash')
+  const rows = [...document.querySelectorAll('.waterfall > li')]
+  expect(rows.map((row) => row.querySelector('.label')?.textContent)).toEqual([SPAN_RUN, 'compile', 'tectonic'])
+  const culprit = document.querySelector('.culprit')
+  expect(culprit?.querySelector('.label')?.textContent).toBe('tectonic')
+  expect(culprit?.querySelector('.mark')?.textContent).toContain('failed')
+  expect(culprit?.querySelector('details')?.hasAttribute('open')).toBe(true)
+})
+
+test('A failed attempt below a run that succeeded does not make it a failure', async () => {
+  const { page } = await consoleWith(
+    sampleRequest([root(), sampleSpan('00000000000000b0', { parentSpanId: ROOT, status: { code: 2 } })]),
+  )
+  expect((await page(`/support/${TRACE_ID}`)).heading).toContain('Done:')
+})
+
+test('A run without the browser’s part says what is missing, or why it failed when that is known', async () => {
+  const orphan = sampleSpan('00000000000000b0', { parentSpanId: ROOT })
+  const open = await consoleWith(sampleRequest([orphan], SERVICE_SERVER))
+  expect((await open.page(`/support/${TRACE_ID}`)).heading).toContain('In progress, or the browser’s part')
+  const made = await consoleWith(sampleRequest([{ ...orphan, name: 'validate' }], SERVICE_SERVER))
+  expect((await made.page(`/support/${TRACE_ID}`)).heading).toContain('The resume was made.')
+  const failed = { ...orphan, status: { code: 2 }, attributes: [text(ATTR_FAILURE_CODE, 'server_unreachable')] }
+  const known = await consoleWith(sampleRequest([failed], SERVICE_SERVER))
+  expect((await known.page(`/support/${TRACE_ID}`)).heading).toContain('the resume service is not answering right now')
+})
+
+test('Whatever a span says is shown as text: no element, no attribute and no address of it survives', async () => {
+  const span = root({
+    name: HOSTILE,
+    status: { code: 2 },
+    attributes: [text(ATTR_FAILURE_CODE, HOSTILE), text(HOSTILE, HOSTILE)],
+  })
+  const { page } = await consoleWith(sampleRequest([span], HOSTILE))
+  for (const path of [`/support/${TRACE_ID}`, `/support?id=${encodeURIComponent(HOSTILE)}`]) {
+    const { document, response } = await page(path)
+    expect(document.querySelectorAll('script, img, style, [onerror], [style]')).toHaveLength(0)
+    expect(document.body.textContent).toContain(path.includes('?') ? 'A trace ID has 32 digits' : HOSTILE)
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+  }
+})
+
+test('Pages come with headers that forbid scripts, frames, other forms, sniffing and caching', async () => {
+  const { app } = await consoleWith()
+  const { headers } = await app.request('/support')
+  const policy = headers.get('content-security-policy')
+  for (const rule of ["default-src 'none'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'"]) {
+    expect(policy).toContain(rule)
+  }
+  expect(headers.get('x-content-type-options')).toBe('nosniff')
+  expect(headers.get('referrer-policy')).toBe('no-referrer')
+  expect(headers.get('cache-control')).toBe('no-store')
+  const css = await app.request('/support/console.css')
+  expect(css.headers.get('content-type')).toContain('text/css')
+})
+
+test('The form leads from an ID as people paste it to its page', async () => {
+  const { app } = await consoleWith(sampleRequest([root()]))
+  const pasted = `%20${TRACE_ID.slice(0, 8).toUpperCase()}-${TRACE_ID.slice(8)}%20`
+  const response = await app.request(`/support?id=${pasted}`)
+  expect(response.status).toBe(303)
+  expect(response.headers.get('location')).toBe(`/support/${TRACE_ID}`)
+  expect((await app.request(`/support/${TRACE_ID.slice(0, 8)}`)).status).toBe(200)
+})
+
+test('The first page lists the runs seen last, with links', async () => {
+  const { page } = await consoleWith(sampleRequest([root()]))
+  const { document } = await page('/support')
+  expect([...document.querySelectorAll('.runs a')].map((link) => link.getAttribute('href'))).toEqual([
+    `/support/${TRACE_ID}`,
+  ])
+})
+
+test('The trace as OTLP JSON is found by full and short ID, after the relay’s own spans are flushed', async () => {
+  const { app, flushes } = await consoleWith(
+    sampleRequest([root()]),
+    sampleRequest([root(), sampleSpan('00000000000000b0')]),
+  )
+  for (const id of [TRACE_ID, TRACE_ID.slice(0, 8), TRACE_ID.toUpperCase()]) {
+    const before = flushes()
+    const { resourceSpans } = await (await app.request(`/api/traces/${id}`)).json()
+    expect(flushes()).toBe(before + 1)
+    expect(
+      resourceSpans.flatMap((r: never) => (r as { scopeSpans: { spans: unknown[] }[] }).scopeSpans[0]?.spans),
+    ).toHaveLength(2)
+  }
+})
+
+test.each([
+  ['unknown', 'ffffffff', 404, 'trace_not_found'],
+  ['too short', '4bf92f3', 400, 'trace_id_malformed'],
+  ['no hex', 'zzzzzzzz', 400, 'trace_id_malformed'],
+  ['too long', `${TRACE_ID}0`, 400, 'trace_id_malformed'],
+  ['ambiguous', TRACE_ID.slice(0, 10), 409, 'trace_id_ambiguous'],
+])('An ID that is %s is answered with its own status, code and page', async (_, id, status, code) => {
+  const { app, page } = await consoleWith(
+    sampleRequest([root(), sampleSpan('00000000000000b0', { traceId: NEIGHBOUR })]),
+  )
+  const response = await app.request(`/api/traces/${id}`)
+  expect(response.status).toBe(status)
+  const { error } = await response.json()
+  expect(error.code).toBe(code)
+  if (status === 409) expect(error.candidates).toEqual([TRACE_ID, NEIGHBOUR])
+  const { response: html, document } = await page(`/support/${id}`)
+  expect(html.status).toBe(status === 409 ? 300 : status)
+  if (status === 409) expect(document.querySelectorAll('.runs a')).toHaveLength(2)
+  else expect(document.querySelector('[role=alert]')?.textContent).not.toBe('')
+})

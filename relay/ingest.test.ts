@@ -1,0 +1,131 @@
+import { gunzipSync, gzipSync } from 'node:zlib'
+import protobuf from 'protobufjs'
+import { expect, test } from 'vitest'
+import { createAccept, createIngest, MAX_BODY_BYTES } from './ingest.ts'
+import { CONTENT_TYPES, decode, type Encoding, encode, spansOf } from './otlp.ts'
+import { sampleRequest, sampleSpan, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
+
+const ENCODINGS: Encoding[] = ['json', 'protobuf']
+const REQUEST = sampleRequest([sampleSpan('00f067aa0ba902b7'), sampleSpan('b7ad6b7169203331')])
+
+function receiver() {
+  const store = temporaryStore()
+  const app = createIngest(
+    createAccept(store, () => {}),
+    silent,
+  )
+  const send = (body: Uint8Array | string, headers: Record<string, string>, method = 'POST') =>
+    app.request('/v1/traces', { method, headers, ...(method === 'GET' ? {} : { body: Buffer.from(body) }) })
+  const spanIds = () => [...spansOf({ resourceSpans: store.trace(TRACE_ID) })].map(({ spanId }) => spanId)
+  return { store, send, spanIds }
+}
+
+/** A google.rpc.Status, whichever encoding it came in. */
+async function status(response: Response): Promise<{ code: number; message: string }> {
+  if (response.headers.get('content-type') === CONTENT_TYPES.json) return response.json()
+  expect(response.headers.get('content-type')).toBe(CONTENT_TYPES.protobuf)
+  const reader = protobuf.Reader.create(new Uint8Array(await response.arrayBuffer()))
+  const result = { code: 0, message: '' }
+  while (reader.pos < reader.len) {
+    const field = reader.uint32() >>> 3
+    if (field === 1) result.code = reader.int32()
+    else result.message = reader.string()
+  }
+  return result
+}
+
+for (const encoding of ENCODINGS) {
+  const type = { 'content-type': CONTENT_TYPES[encoding] }
+  const plain = encode(REQUEST, encoding)
+
+  test(`Spans in ${encoding} are stored before the answer, and the answer is an empty success in ${encoding}`, async () => {
+    const { send, spanIds } = receiver()
+    const response = await send(plain, type)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe(CONTENT_TYPES[encoding])
+    expect(await response.text()).toBe(encoding === 'json' ? '{}' : '')
+    expect(spanIds()).toEqual(['00f067aa0ba902b7', 'b7ad6b7169203331'])
+  })
+
+  test(`A gzipped body in ${encoding} is kept byte for byte`, async () => {
+    const { store, send } = receiver()
+    const gzipped = gzipSync(plain, { level: 1 })
+    expect((await send(gzipped, { ...type, 'content-encoding': 'gzip' })).status).toBe(200)
+    expect(Buffer.from(store.nextAfter(0)?.body ?? [])).toEqual(gzipped)
+  })
+
+  test(`An undecodable body in ${encoding} is a 400 with a Status in ${encoding}, and nothing is kept`, async () => {
+    const { store, send } = receiver()
+    for (const [body, extra] of [
+      ['\u00ff{', {}],
+      ['no gzip', { 'content-encoding': 'gzip' }],
+      [gzipSync(plain).subarray(0, -9), { 'content-encoding': 'gzip' }],
+    ] as const) {
+      const response = await send(body, { ...type, ...extra })
+      expect(response.status).toBe(400)
+      expect(await status(response)).toMatchObject({ code: 3 })
+    }
+    expect(store.nextAfter(0)).toBeUndefined()
+  })
+
+  test(`More than 20 MiB in ${encoding} is a 413, announced or not, and so is a gzip bomb`, async () => {
+    const { send } = receiver()
+    const large = Buffer.alloc(MAX_BODY_BYTES + 1, ' ')
+    const before = process.memoryUsage().arrayBuffers
+    for (const response of [
+      await send(large, type),
+      await send(large, { ...type, 'content-length': String(large.length) }),
+      await send(gzipSync(Buffer.alloc(200 * 1024 * 1024)), { ...type, 'content-encoding': 'gzip' }),
+    ]) {
+      expect(response.status).toBe(413)
+      expect(await status(response)).toMatchObject({ code: 8 })
+    }
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(400 * 1024 * 1024)
+  })
+
+  test(`An empty request in ${encoding} is a success that stores nothing`, async () => {
+    const { store, send } = receiver()
+    expect((await send(encoding === 'json' ? '{}' : '', type)).status).toBe(200)
+    expect(store.nextAfter(0)).toBeUndefined()
+  })
+
+  test(`Spans with invalid ids in ${encoding} are counted in partial_success and only the others are kept`, async () => {
+    const { store, send, spanIds } = receiver()
+    const broken = [sampleSpan('0000000000000000'), sampleSpan('abcd'), sampleSpan('00f067aa0ba902b8', { traceId: '' })]
+    const response = await send(encode(sampleRequest([...broken, sampleSpan('00f067aa0ba902b7')]), encoding), type)
+    expect(response.status).toBe(200)
+    const answer = Buffer.from(await response.arrayBuffer())
+    if (encoding === 'json') expect(JSON.parse(answer.toString()).partialSuccess.rejectedSpans).toBe('3')
+    else expect([...answer.subarray(2, 4)]).toEqual([0x08, 3])
+    expect(spanIds()).toEqual(['00f067aa0ba902b7'])
+    const stored = decode(gunzipSync(store.nextAfter(0)?.body ?? ''), encoding)
+    expect([...spansOf(stored)]).toHaveLength(1)
+  })
+
+  test(`A store that cannot write is a 503 with Retry-After and a Status in ${encoding}`, async () => {
+    const { store, send } = receiver()
+    store.close()
+    const response = await send(plain, type)
+    expect(response.status).toBe(503)
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(await status(response)).toMatchObject({ code: 14 })
+  })
+}
+
+test('Other methods are a 405 that names POST', async () => {
+  const { send } = receiver()
+  for (const method of ['GET', 'PUT', 'DELETE']) {
+    const response = await send('', { 'content-type': 'application/json' }, method)
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toContain('POST')
+    expect(await status(response)).toHaveProperty('message')
+  }
+})
+
+test('Other content types and encodings are a 415', async () => {
+  const { send } = receiver()
+  expect((await send('{}', { 'content-type': 'text/plain' })).status).toBe(415)
+  expect((await send('{}', {})).status).toBe(415)
+  expect((await send('{}', { 'content-type': 'application/json', 'content-encoding': 'br' })).status).toBe(415)
+  expect((await send('{}', { 'content-type': 'application/json; charset=utf-8' })).status).toBe(200)
+})

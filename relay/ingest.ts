@@ -1,0 +1,152 @@
+/**
+ * Spans in: POST /v1/traces, and the relay's own.
+ *
+ * The duties are those of opentelemetry-proto `docs/specification.md`, "OTLP/HTTP": answers in the encoding of the
+ * request, errors as `google.rpc.Status`, limits on what comes out of decompression, `partial_success` for what was
+ * refused for good, and a success only when nothing of it can be lost any more.
+ */
+import { promisify } from 'node:util'
+import { type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
+import { type Context, Hono } from 'hono'
+import { BodyTooLarge, readBounded } from './bounded-body.ts'
+import type { Log } from './log.ts'
+import {
+  CONTENT_TYPES,
+  decode,
+  type Encoding,
+  encode,
+  encodeResponse,
+  encodeStatus,
+  type OtlpSpan,
+  spansOf,
+  type TracesData,
+  Undecodable,
+} from './otlp.ts'
+import { type Store, StoreUnavailable } from './store.ts'
+
+/** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
+export const MAX_BODY_BYTES = 20 * 1024 * 1024
+/** Seconds after which a refused sender may try again. */
+const RETRY_AFTER_S = 5
+
+// gRPC status codes (google/rpc/code.proto).
+const INVALID_ARGUMENT = 3
+const RESOURCE_EXHAUSTED = 8
+const UNIMPLEMENTED = 12
+const UNAVAILABLE = 14
+
+const gunzip: (body: InputType, options: { maxOutputLength: number }) => Promise<Buffer> = promisify(zlibGunzip)
+const gzip: (body: InputType) => Promise<Buffer> = promisify(zlibGzip)
+
+/** A request body as it came in. */
+export interface IncomingBody {
+  bytes: Uint8Array
+  encoding: Encoding
+  gzipped: boolean
+}
+/** How many of its spans were refused for good, and why; `rejected` is 0 when all were kept. */
+export interface Accepted {
+  rejected: number
+  reason: string
+}
+/**
+ * Keeps a request's spans. Resolves when they are on disk. Throws Undecodable, BodyTooLarge or StoreUnavailable; then
+ * nothing was kept.
+ */
+export type Accept = (body: IncomingBody) => Promise<Accepted>
+
+/** Makes the one way in; `onStored` is called after every request that was kept. */
+export function createAccept(store: Store, onStored: () => void): Accept {
+  return async ({ bytes, encoding, gzipped }) => {
+    const data = decode(gzipped ? await inflate(bytes) : bytes, encoding)
+    const { rejected, traceIds } = sift(data)
+    if (traceIds.size > 0) {
+      // As received when nothing was refused, so that what is forwarded is what was sent, byte for byte.
+      const kept = rejected > 0 ? encode(data, encoding) : bytes
+      const body = gzipped && rejected === 0 ? kept : await gzip(kept)
+      await store.append({ encoding, body, traceIds })
+      onStored()
+    }
+    return {
+      rejected,
+      reason: rejected > 0 ? 'Spans need a trace ID of 16 bytes and span IDs of 8, not all zero.' : '',
+    }
+  }
+}
+
+async function inflate(bytes: Uint8Array): Promise<Uint8Array> {
+  try {
+    return await gunzip(bytes, { maxOutputLength: MAX_BODY_BYTES })
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new BodyTooLarge(`More than ${MAX_BODY_BYTES} bytes.`)
+    throw new Undecodable('The body is not valid gzip.', { cause })
+  }
+}
+
+/** Removes spans with invalid ids from `data` and tells which traces the rest belongs to. */
+function sift(data: TracesData): { rejected: number; traceIds: Set<string> } {
+  let rejected = 0
+  const traceIds = new Set<string>()
+  for (const { scopeSpans = [] } of data.resourceSpans) {
+    for (const scope of scopeSpans) {
+      const valid = (scope.spans ?? []).filter(hasValidIds)
+      rejected += (scope.spans?.length ?? 0) - valid.length
+      scope.spans = valid
+    }
+  }
+  for (const { traceId } of spansOf(data)) traceIds.add(traceId)
+  return { rejected, traceIds }
+}
+
+function hasValidIds({ traceId, spanId, parentSpanId }: OtlpSpan): boolean {
+  return (
+    /^(?!0{32})[0-9a-f]{32}$/.test(traceId) &&
+    /^(?!0{16})[0-9a-f]{16}$/.test(spanId) &&
+    (!parentSpanId || /^[0-9a-f]{16}$/.test(parentSpanId))
+  )
+}
+
+/** The OTLP/HTTP receiver. */
+export function createIngest(accept: Accept, log: Log): Hono {
+  const ingest = new Hono()
+
+  ingest.post('/v1/traces', async (c) => {
+    const encoding = encodingOf(c.req.header('content-type'))
+    if (!encoding) return refuse(c, 415, UNIMPLEMENTED, 'Send application/json or application/x-protobuf.', 'json')
+    const compression = c.req.header('content-encoding')?.trim().toLowerCase() || 'identity'
+    if (compression !== 'identity' && compression !== 'gzip') {
+      return refuse(c, 415, UNIMPLEMENTED, 'Send the body as it is, or with gzip.', encoding)
+    }
+    try {
+      const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES)
+      const { rejected, reason } = await accept({ bytes, encoding, gzipped: compression === 'gzip' })
+      if (rejected > 0) log.warn({ rejected_spans: rejected }, 'spans refused')
+      return c.body(encodeResponse(rejected, reason, encoding), 200, { 'content-type': CONTENT_TYPES[encoding] })
+    } catch (error) {
+      if (error instanceof BodyTooLarge) return refuse(c, 413, RESOURCE_EXHAUSTED, error.message, encoding)
+      if (error instanceof Undecodable) return refuse(c, 400, INVALID_ARGUMENT, error.message, encoding)
+      if (c.req.raw.signal.aborted) return refuse(c, 400, INVALID_ARGUMENT, 'The body ended early.', encoding)
+      if (!(error instanceof StoreUnavailable)) throw error
+      log.error({ err: error.cause ?? error }, 'spans not stored')
+      c.header('retry-after', String(RETRY_AFTER_S))
+      return refuse(c, 503, UNAVAILABLE, 'Try again later.', encoding)
+    }
+  })
+
+  ingest.all('/v1/traces', (c) => {
+    c.header('allow', 'POST, OPTIONS')
+    return refuse(c, 405, UNIMPLEMENTED, 'Use POST.', encodingOf(c.req.header('content-type')) ?? 'json')
+  })
+  return ingest
+}
+
+function encodingOf(contentType: string | undefined): Encoding | undefined {
+  const type = contentType?.split(';')[0]?.trim().toLowerCase()
+  if (type === CONTENT_TYPES.json) return 'json'
+  if (type === CONTENT_TYPES.protobuf) return 'protobuf'
+  return undefined
+}
+
+function refuse(c: Context, status: 400 | 405 | 413 | 415 | 503, code: number, message: string, encoding: Encoding) {
+  return c.body(encodeStatus(code, message, encoding), status, { 'content-type': CONTENT_TYPES[encoding] })
+}

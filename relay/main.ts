@@ -1,0 +1,84 @@
+/** Wires the relay, starts it, and stops it in the order that loses nothing. */
+import { createAdaptorServer } from '@hono/node-server'
+import { createApp } from './app.ts'
+import { type Config, readConfig } from './config.ts'
+import { startForwarder } from './forward.ts'
+import { createAccept } from './ingest.ts'
+import { createLog, type Log } from './log.ts'
+import { openStore } from './store.ts'
+import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
+
+/** How long connections may take to end, and the forwarder to send what is left, when the relay stops. */
+const CLOSE_MS = 500
+const CLOSE_IDLE_MS = 20
+const FORWARD_MS = 1_200
+/** How often what is past its time is looked for, and the pause between batches while there is more of it. */
+const RETENTION_EVERY_MS = 10_000
+const RETENTION_PAUSE_MS = 50
+
+function start(config: Config, log: Log): void {
+  const store = openStore(config.storePath)
+  const forwarder = config.forward && startForwarder(store, config.forward, log)
+  const accept = createAccept(store, () => forwarder?.wake())
+  keepSpansIn((bytes) => accept({ bytes, encoding: 'protobuf', gzipped: false }))
+
+  const shutdown = new AbortController()
+  const { signal } = shutdown
+  const app = createApp({ store, accept, forwarder, serverUrl: config.serverUrl, shutdown: signal, flushSpans, log })
+  const server = createAdaptorServer({ fetch: app.fetch })
+  let retention = setTimeout(sweep, RETENTION_EVERY_MS)
+  function sweep(): void {
+    let more = false
+    try {
+      const batch = store.expire(Date.now() - config.retentionMs)
+      more = batch.more
+      if (batch.deleted > 0) log.info({ deleted: batch.deleted }, 'old requests deleted')
+    } catch (error) {
+      log.error({ err: error }, 'old requests not deleted, will try again')
+    }
+    retention = setTimeout(sweep, more ? RETENTION_PAUSE_MS : RETENTION_EVERY_MS)
+  }
+
+  server.on('error', (error) => {
+    log.fatal({ err: error }, 'relay cannot listen')
+    process.exit(1)
+  })
+  server.listen(config.port, config.host, () => {
+    const address = server.address()
+    const port = typeof address === 'object' && address ? address.port : config.port
+    const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+    log.info({ url }, 'relay listening')
+    process.send?.({ type: 'listening', url })
+  })
+
+  async function stop(reason: string): Promise<void> {
+    if (signal.aborted) return
+    log.info({ reason }, 'relay stopping')
+    clearTimeout(retention)
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    shutdown.abort(new DOMException('The relay stops.', 'AbortError'))
+    // A kept-alive connection that becomes idle only now is not closed by close() itself.
+    const idle = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), CLOSE_IDLE_MS)
+    const impatience = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), CLOSE_MS)
+    await closed
+    clearInterval(idle)
+    clearTimeout(impatience)
+    // In this order: streams end, so their spans do; spans are stored; what is stored is forwarded.
+    await stopTelemetry()
+    await forwarder?.stop(FORWARD_MS)
+    store.close()
+    log.info('relay stopped')
+    process.exit(0)
+  }
+  process.on('SIGTERM', () => stop('SIGTERM'))
+  process.on('SIGINT', () => stop('SIGINT'))
+}
+
+try {
+  const config = readConfig()
+  start(config, createLog(config.logLevel))
+} catch (error) {
+  createLog('fatal').fatal(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+  process.disconnect?.()
+}

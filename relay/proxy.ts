@@ -1,0 +1,157 @@
+/**
+ * The way to the server: four routes, streamed in both directions, with the trace's context.
+ *
+ * The HTTP and fetch instrumentations make the spans: SERVER for what came in, CLIENT for what went out, each as long
+ * as its stream. Here only what they cannot know is added: the route, and why a run failed at this hop.
+ */
+
+import type { HttpBindings } from '@hono/node-server'
+import { context, type Span, SpanStatusCode, trace } from '@opentelemetry/api'
+import { getRPCMetadata } from '@opentelemetry/core'
+import { type Context, Hono } from 'hono'
+import { proxy } from 'hono/proxy'
+import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../names.ts'
+import {
+  type ErrorBody,
+  FAILURES,
+  type FailureCode,
+  MAX_COMPILE_BYTES,
+  MAX_GENERATE_BYTES,
+  RunId,
+} from '../server/contract.ts'
+import { BodyTooLarge, bounded } from './bounded-body.ts'
+import type { Log } from './log.ts'
+
+/** How long the server may take to the first byte of its answer, milliseconds. */
+export interface Deadlines {
+  answerMs: number
+  /** POST /compile answers when the PDF is made. */
+  compileMs: number
+}
+const DEADLINES: Deadlines = { answerMs: 15_000, compileMs: 150_000 }
+
+/** The only request headers that travel on: no cookies, no credentials, no addresses. */
+const PASSED_ON = ['content-type', 'accept', 'last-event-id', 'idempotency-key']
+/** Added by the instrumentation when there is a span; passed on untouched when telemetry is off. */
+const CONTEXT = ['traceparent', 'tracestate', 'baggage']
+
+/** The server did not answer in time. */
+class DeadlineExceeded extends Error {
+  override name = 'DeadlineExceeded'
+  /** What the instrumentation records as error.type. */
+  code = 'deadline_exceeded'
+}
+
+type Env = { Bindings: Partial<HttpBindings> }
+interface Hop {
+  route: string
+  deadlineMs: number
+  /** Largest request body, bytes; 0 for none. */
+  maxBytes: number
+}
+
+/** Whether a request is for one of the proxied routes; only these are traced. */
+export function isProxied(method: string | undefined, path: string | undefined): boolean {
+  if (method === 'POST') return /^\/(generate|compile)(\?|$)/.test(path ?? '')
+  return method === 'GET' && /^\/runs\/[0-9a-f]{32}\/(events|resume\.pdf)(\?|$)/.test(path ?? '')
+}
+
+/** The proxied routes. `shutdown` ends their streams properly, so that clients reconnect instead of seeing an error. */
+export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, deadlines = DEADLINES): Hono<Env> {
+  async function pass(c: Context<Env>, hop: Hop): Promise<Response> {
+    const metadata = getRPCMetadata(context.active())
+    if (metadata) metadata.route = hop.route
+    const span = trace.getActiveSpan()
+    const id = c.req.param('id')
+    if (id !== undefined && !RunId.safeParse(id).success) return fail(c, span, 'run_not_found', 'malformed_id')
+    if (Number(c.req.header('content-length')) > hop.maxBytes) return fail(c, span, 'request_too_large', 'BodyTooLarge')
+
+    // With the reason that fetch's instrumentation knows: who leaves a stream has not made an error.
+    const left = new AbortController()
+    const leave = () => left.abort()
+    c.req.raw.signal.addEventListener('abort', leave, { once: true })
+    const deadline = new AbortController()
+    const timer = setTimeout(() => deadline.abort(new DeadlineExceeded('No answer in time.')), hop.deadlineMs)
+    try {
+      const response = await proxy(`${serverUrl}${c.req.path}`, {
+        method: c.req.method,
+        headers: pick(c, span ? PASSED_ON : [...PASSED_ON, ...CONTEXT]),
+        ...(hop.maxBytes > 0 && c.req.raw.body ? { body: bounded(c.req.raw.body, hop.maxBytes), duplex: 'half' } : {}),
+        redirect: 'manual',
+        // Aborted by the client that leaves, at once and before or after the headers; the work behind stops too.
+        signal: AbortSignal.any([left.signal, deadline.signal, shutdown]),
+      })
+      if (response.status >= 500) span?.setAttribute(ATTR_ERROR_TYPE, String(response.status))
+      // The end of the relay ends the stream; an error of the server cuts it.
+      const onError = (error: unknown) => shutdown.aborted || cut(c, span, error)
+      return new Response(response.body && passOn(response.body, onError), {
+        status: response.status,
+        headers: response.headers,
+      })
+    } catch (error) {
+      if (isTooLarge(error)) return fail(c, span, 'request_too_large', 'BodyTooLarge')
+      // Nobody is there to read it. 499 is what proxies log for it; no status of the standard says so.
+      if (left.signal.aborted) return new Response(null, { status: 499 })
+      if (shutdown.aborted) return fail(c, span, 'interrupted', 'shutdown')
+      return fail(c, span, 'server_unreachable', errorType(error))
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The server broke off in the middle: so does the answer, because an end would look like the whole of it. */
+  function cut(c: Context<Env>, span: Span | undefined, error: unknown): void {
+    if (c.req.raw.signal.aborted) return
+    span?.setAttribute(ATTR_ERROR_TYPE, errorType(error))
+    log.warn({ error_type: errorType(error) }, 'server broke off')
+    c.env.outgoing?.destroy()
+  }
+
+  function fail(c: Context<Env>, span: Span | undefined, code: FailureCode, type: string): Response {
+    const { status, message, advice } = FAILURES[code]
+    span?.setAttributes({ [ATTR_FAILURE_CODE]: code, [ATTR_ERROR_TYPE]: type })
+    if (status >= 500) span?.setStatus({ code: SpanStatusCode.ERROR })
+    log.warn({ failure: code, error_type: type }, 'request failed at the relay')
+    return c.json({ error: { code, message, advice } } satisfies ErrorBody, status)
+  }
+
+  const { answerMs, compileMs } = deadlines
+  return new Hono<Env>()
+    .post('/generate', (c) => pass(c, { route: '/generate', deadlineMs: answerMs, maxBytes: MAX_GENERATE_BYTES }))
+    .post('/compile', (c) => pass(c, { route: '/compile', deadlineMs: compileMs, maxBytes: MAX_COMPILE_BYTES }))
+    .get('/runs/:id/events', (c) => pass(c, { route: '/runs/{id}/events', deadlineMs: answerMs, maxBytes: 0 }))
+    .get('/runs/:id/resume.pdf', (c) => pass(c, { route: '/runs/{id}/resume.pdf', deadlineMs: answerMs, maxBytes: 0 }))
+}
+
+function pick(c: Context<Env>, names: string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (c.req.header(name) ? [[name, c.req.header(name) ?? '']] : [])))
+}
+
+/** Passes every chunk on as it comes. Not the stream itself: the adapter would print its errors to stderr. */
+function passOn(source: ReadableStream<Uint8Array>, onError: (error: unknown) => void): ReadableStream<Uint8Array> {
+  const reader = source.getReader()
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      } catch (error) {
+        onError(error)
+        controller.close()
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof BodyTooLarge || (error instanceof Error && error.cause instanceof BodyTooLarge)
+}
+
+/** A low-cardinality name: the system's code (ECONNREFUSED) where fetch has one, else the class. */
+function errorType(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string') return cause.code
+  return cause instanceof Error ? cause.name : 'unknown'
+}

@@ -1,0 +1,91 @@
+/** Invented spans and a store in a temporary folder, for the tests of the relay. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION } from '../names.ts'
+import { createLog } from './log.ts'
+import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
+import { openStore, type Store } from './store.ts'
+
+export const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
+/** 2026-01-01T00:00:00Z, nanoseconds. */
+const START_NS = 1_767_225_600_000_000_000n
+
+/** A span of {@link TRACE_ID} that starts `startMs` after the run and lasts `durationMs`. */
+export function sampleSpan(
+  spanId: string,
+  { startMs = 0, durationMs = 10, ...span }: Partial<OtlpSpan> & { startMs?: number; durationMs?: number } = {},
+): OtlpSpan {
+  const start = START_NS + BigInt(startMs) * 1_000_000n
+  return {
+    traceId: TRACE_ID,
+    spanId,
+    name: `span ${spanId}`,
+    kind: 1,
+    startTimeUnixNano: String(start),
+    endTimeUnixNano: String(start + BigInt(durationMs) * 1_000_000n),
+    ...span,
+  }
+}
+
+export function text(key: string, stringValue: string): KeyValue {
+  return { key, value: { stringValue } }
+}
+
+/** An export request of one service. */
+export function sampleRequest(spans: OtlpSpan[], service = SERVICE_EXTENSION): TracesData {
+  return {
+    resourceSpans: [{ resource: { attributes: [text(RESOURCE_SERVICE_NAME, service)] }, scopeSpans: [{ spans }] }],
+  }
+}
+
+/** A path for a store in a folder that is removed after the test. */
+export function temporaryPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pass-ats-relay-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return join(folder, 'relay.sqlite')
+}
+
+/** An open store, closed after the test. */
+export function temporaryStore(path = temporaryPath(), now?: () => number): Store {
+  const store = openStore(path, now)
+  onTestFinished(() => store.close())
+  return store
+}
+
+export const silent = createLog('silent')
+
+/** A log whose lines can be awaited by their message. */
+export function heardLog() {
+  const heard = new Map<string, PromiseWithResolvers<void>>()
+  const line = (message: string) => {
+    const known = heard.get(message) ?? Promise.withResolvers<void>()
+    heard.set(message, known)
+    return known
+  }
+  const log = createLog('info', { write: (json: string) => line(JSON.parse(json).msg).resolve() })
+  return { log, heard: (message: string) => line(message).promise }
+}
+
+/** A real HTTP server on a free port, closed with all its connections after the test. */
+export async function listen(listener: RequestListener, port = 0): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** An address where nobody listens: a port that was free a moment ago. */
+export async function deadAddress(): Promise<string> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return `http://127.0.0.1:${port}`
+}

@@ -1,0 +1,105 @@
+import { DatabaseSync } from 'node:sqlite'
+import { gzipSync } from 'node:zlib'
+import { expect, test } from 'vitest'
+import { encode, type OtlpSpan, spansOf } from './otlp.ts'
+import { sampleRequest, sampleSpan, TRACE_ID, temporaryPath, temporaryStore } from './sample-run.ts'
+import { openStore, type Store } from './store.ts'
+
+function append(store: Store, ...spans: OtlpSpan[]): Promise<void> {
+  const body = gzipSync(encode(sampleRequest(spans), 'json'))
+  return store.append({ encoding: 'json', body, traceIds: new Set(spans.map(({ traceId }) => traceId)) })
+}
+const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
+
+test('A trace is found by its full ID and by a prefix of any length from 8', async () => {
+  const store = temporaryStore()
+  await append(store, sampleSpan('00f067aa0ba902b7'))
+  for (const length of [8, 9, 15, 31, 32]) {
+    expect(store.find(TRACE_ID.slice(0, length))).toEqual({ kind: 'found', traceId: TRACE_ID })
+  }
+  expect(store.find('4bf92f36')).toEqual({ kind: 'unknown' })
+  expect(store.find(NEIGHBOUR)).toEqual({ kind: 'unknown' })
+})
+
+test('A prefix of two traces is ambiguous and lists both', async () => {
+  const store = temporaryStore()
+  await append(store, sampleSpan('00f067aa0ba902b7'), sampleSpan('00f067aa0ba902b8', { traceId: NEIGHBOUR }))
+  expect(store.find(TRACE_ID.slice(0, 8))).toEqual({ kind: 'ambiguous', candidates: [TRACE_ID, NEIGHBOUR] })
+  expect(store.find(NEIGHBOUR)).toEqual({ kind: 'found', traceId: NEIGHBOUR })
+})
+
+test('A span that arrives twice appears once, as it came first, and spans of other traces do not appear', async () => {
+  const store = temporaryStore()
+  await append(store, sampleSpan('00f067aa0ba902b7', { name: 'first' }), sampleSpan('00f067aa0ba902b8'))
+  await append(
+    store,
+    sampleSpan('00f067aa0ba902b7', { name: 'second' }),
+    sampleSpan('00f067aa0ba902b9'),
+    sampleSpan('00f067aa0ba902ba', { traceId: NEIGHBOUR }),
+  )
+  const spans = [...spansOf({ resourceSpans: store.trace(TRACE_ID) })]
+  expect(spans.map(({ spanId }) => spanId)).toEqual(['00f067aa0ba902b7', '00f067aa0ba902b8', '00f067aa0ba902b9'])
+  expect(spans[0]?.name).toBe('first')
+})
+
+test('What was answered for is still there after the store is opened again', async () => {
+  const path = temporaryPath()
+  const before = openStore(path)
+  await append(before, sampleSpan('00f067aa0ba902b7'))
+  before.advance('http://sink', 1)
+  before.close()
+  const after = temporaryStore(path)
+  expect(after.find(TRACE_ID).kind).toBe('found')
+  expect(after.cursor('http://sink')).toBe(1)
+})
+
+test('Recent traces come newest first with the times they were first and last seen', async () => {
+  let time = 1_000
+  const store = temporaryStore(temporaryPath(), () => time)
+  await append(store, sampleSpan('00f067aa0ba902b7'))
+  time = 2_000
+  await append(store, sampleSpan('00f067aa0ba902b8', { traceId: NEIGHBOUR }))
+  time = 3_000
+  await append(store, sampleSpan('00f067aa0ba902b9'))
+  expect(store.recent(10)).toEqual([
+    { traceId: TRACE_ID, firstSeen: 1_000, lastSeen: 3_000 },
+    { traceId: NEIGHBOUR, firstSeen: 2_000, lastSeen: 2_000 },
+  ])
+})
+
+test('Requests past their time are deleted with their index, and ids are not used again', async () => {
+  let time = 1_000
+  const store = temporaryStore(temporaryPath(), () => time)
+  await append(store, sampleSpan('00f067aa0ba902b7'))
+  expect(store.expire(1_000)).toEqual({ deleted: 0, more: false })
+  expect(store.expire(1_001)).toEqual({ deleted: 1, more: false })
+  expect(store.find(TRACE_ID)).toEqual({ kind: 'unknown' })
+  time = 2_000
+  await append(store, sampleSpan('00f067aa0ba902b8'))
+  expect(store.nextAfter(0)?.id).toBe(2)
+})
+
+test('A store of another schema version is refused with its path, and left as it is', () => {
+  const path = temporaryPath()
+  const db = new DatabaseSync(path)
+  db.exec('PRAGMA user_version = 99; CREATE TABLE precious (x)')
+  db.close()
+  expect(() => openStore(path)).toThrow(path)
+  const again = new DatabaseSync(path)
+  expect(again.prepare('SELECT name FROM sqlite_master').all()).toEqual([{ name: 'precious' }])
+  again.close()
+})
+
+test('When the disk refuses, every waiting request is told so, and the next can succeed', async () => {
+  const path = temporaryPath()
+  const store = temporaryStore(path)
+  const other = new DatabaseSync(path)
+  other.exec('BEGIN IMMEDIATE')
+  const refused = Promise.allSettled([append(store, sampleSpan('00f067aa0ba902b7')), append(store, sampleSpan('1'))])
+  expect((await refused).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  expect(() => store.check()).toThrow()
+  other.exec('ROLLBACK')
+  other.close()
+  await append(store, sampleSpan('00f067aa0ba902b7'))
+  expect(store.find(TRACE_ID).kind).toBe('found')
+})

@@ -1,0 +1,225 @@
+/** The hindsight store: every request of the last hours, found by trace ID, and the outbox of the forwarder. */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { gunzipSync } from 'node:zlib'
+import { decode, type Encoding, type ResourceSpans } from './otlp.ts'
+
+/** Raised with every change of store.sql. */
+const SCHEMA_VERSION = 1
+/** Requests waiting for the next commit; more than this means the disk does not keep up. ≈ 2 s of peak. */
+const MAX_PENDING = 1_000
+/** Requests decoded for one look-up. A run is a few dozen; only a forged trace has more. */
+const MAX_REQUESTS_A_TRACE = 1_000
+/** Traces offered when a prefix is ambiguous. */
+const MAX_CANDIDATES = 10
+/** How far back the list of recent traces looks, in requests. */
+const RECENT_REQUESTS = 500
+/** Rows deleted at a time, so that no delete holds up an answer. */
+const RETENTION_BATCH = 500
+
+/** A request to keep: body gzipped, and the traces it has spans of (32 lower-case hex digits each). */
+export interface NewRequest {
+  encoding: Encoding
+  body: Uint8Array
+  traceIds: Iterable<string>
+}
+/** A request as stored. */
+export interface StoredRequest {
+  id: number
+  encoding: Encoding
+  body: Uint8Array
+}
+/** What a full ID or a prefix stands for. */
+export type Match =
+  | { kind: 'found'; traceId: string }
+  | { kind: 'ambiguous'; candidates: string[] }
+  | { kind: 'unknown' }
+/** A trace seen lately; times in milliseconds since 1970. */
+export interface RecentTrace {
+  traceId: string
+  firstSeen: number
+  lastSeen: number
+}
+/** The store cannot write now (disk full, locked, too much waiting). Sending again later may succeed. */
+export class StoreUnavailable extends Error {
+  override name = 'StoreUnavailable'
+}
+
+export type Store = ReturnType<typeof openStore>
+
+interface Pending {
+  request: NewRequest
+  resolve: () => void
+  reject: (error: Error) => void
+}
+
+/**
+ * Opens or creates the store. Throws when the file is no database, cannot be written, or has another schema version:
+ * its message then names the path, because guessing at a migration could lose what people were promised is kept.
+ */
+export function openStore(path: string, now: () => number = Date.now) {
+  mkdirSync(dirname(path), { recursive: true })
+  const db = openDatabase(path)
+  const insertRequest = db.prepare('INSERT INTO request (received_at, encoding, body) VALUES (?, ?, ?)')
+  const insertTrace = db.prepare('INSERT OR IGNORE INTO trace_request (trace_id, request_id) VALUES (?, ?)')
+  const byPrefix = db.prepare('SELECT DISTINCT trace_id FROM trace_request WHERE trace_id BETWEEN ? AND ? LIMIT ?')
+  const byTrace = db.prepare(
+    `SELECT encoding, body FROM trace_request JOIN request ON request.id = request_id
+     WHERE trace_id = ? ORDER BY request_id LIMIT ?`,
+  )
+  const recentTraces = db.prepare(
+    `SELECT trace_id, max(received_at) AS last_seen,
+       (SELECT min(first.received_at) FROM trace_request t JOIN request first ON first.id = t.request_id
+        WHERE t.trace_id = trace_request.trace_id) AS first_seen
+     FROM (SELECT id, received_at FROM request ORDER BY id DESC LIMIT ${RECENT_REQUESTS}) latest
+     JOIN trace_request ON request_id = latest.id
+     GROUP BY trace_id ORDER BY last_seen DESC, trace_id LIMIT ?`,
+  )
+  const after = db.prepare('SELECT id, encoding, body FROM request WHERE id > ? ORDER BY id LIMIT 1')
+  const readCursor = db.prepare('SELECT request_id FROM forward_cursor WHERE destination = ?')
+  const writeCursor = db.prepare(
+    `INSERT INTO forward_cursor (destination, request_id) VALUES (?, ?)
+     ON CONFLICT (destination) DO UPDATE SET request_id = excluded.request_id`,
+  )
+  // Oldest rows first and then the age, not an index on the age: ids are in order of arrival anyway.
+  const deleteExpired = db.prepare(
+    `DELETE FROM request WHERE id IN (
+       SELECT id FROM (SELECT id, received_at FROM request ORDER BY id LIMIT ${RETENTION_BATCH}) WHERE received_at < ?)`,
+  )
+
+  let pending: Pending[] = []
+
+  /** Everything that came in since the last turn of the loop, in one transaction: an fsync for all, not one each. */
+  function commit(): void {
+    const batch = pending
+    pending = []
+    if (batch.length === 0) return
+    try {
+      db.exec('BEGIN IMMEDIATE')
+      for (const { request } of batch) {
+        const { lastInsertRowid } = insertRequest.run(now(), request.encoding, request.body)
+        for (const traceId of request.traceIds) insertTrace.run(Buffer.from(traceId, 'hex'), lastInsertRowid)
+      }
+      db.exec('COMMIT')
+    } catch (cause) {
+      if (db.isOpen && db.isTransaction) db.exec('ROLLBACK')
+      for (const { reject } of batch) reject(new StoreUnavailable('The store cannot write.', { cause }))
+      return
+    }
+    for (const { resolve } of batch) resolve()
+  }
+
+  return {
+    /** Resolves when the request is on disk. Rejects with {@link StoreUnavailable}; then nothing of it was kept. */
+    append(request: NewRequest): Promise<void> {
+      if (!db.isOpen) return Promise.reject(new StoreUnavailable('The store is closed.'))
+      if (pending.length >= MAX_PENDING) return Promise.reject(new StoreUnavailable('Too many requests are waiting.'))
+      return new Promise((resolve, reject) => {
+        pending.push({ request, resolve, reject })
+        if (pending.length === 1) setImmediate(commit)
+      })
+    },
+
+    /** What a trace ID, or its first 8 or more digits, stands for. `prefix` is lower-case hex, at most 32 digits. */
+    find(prefix: string): Match {
+      const from = Buffer.from(prefix.padEnd(32, '0'), 'hex')
+      const to = Buffer.from(prefix.padEnd(32, 'f'), 'hex')
+      const ids = byPrefix.all(from, to, MAX_CANDIDATES).map((row) => hex(row.trace_id))
+      const [traceId] = ids
+      if (traceId === undefined) return { kind: 'unknown' }
+      return ids.length === 1 ? { kind: 'found', traceId } : { kind: 'ambiguous', candidates: ids }
+    },
+
+    /**
+     * The spans of a trace as OTLP JSON, in order of arrival. A span that arrived twice appears once, as it first
+     * came: senders repeat themselves when an answer got lost, and nobody may overwrite what was told before.
+     */
+    trace(traceId: string): ResourceSpans[] {
+      const seen = new Set<string>()
+      const isNew = (span: { traceId: string; spanId: string }) => {
+        if (span.traceId !== traceId || seen.has(span.spanId)) return false
+        seen.add(span.spanId)
+        return true
+      }
+      return byTrace.all(Buffer.from(traceId, 'hex'), MAX_REQUESTS_A_TRACE).flatMap((row) =>
+        decode(gunzipSync(row.body as Uint8Array), row.encoding as Encoding).resourceSpans.flatMap((resourceSpans) => {
+          const scopeSpans = (resourceSpans.scopeSpans ?? [])
+            .map((scope) => ({ ...scope, spans: (scope.spans ?? []).filter(isNew) }))
+            .filter(({ spans }) => spans.length > 0)
+          return scopeSpans.length > 0 ? [{ ...resourceSpans, scopeSpans }] : []
+        }),
+      )
+    },
+
+    /** The traces that got spans last, newest first. */
+    recent(limit: number): RecentTrace[] {
+      return recentTraces.all(limit).map((row) => ({
+        traceId: hex(row.trace_id),
+        firstSeen: Number(row.first_seen),
+        lastSeen: Number(row.last_seen),
+      }))
+    },
+
+    /** The first request that came after `id`, if there is one. */
+    nextAfter(id: number): StoredRequest | undefined {
+      const row = after.get(id)
+      if (!row) return undefined
+      return { id: Number(row.id), encoding: row.encoding as Encoding, body: row.body as Uint8Array }
+    },
+
+    /** The last request that `destination` has answered for; 0 before the first. */
+    cursor(destination: string): number {
+      return Number(readCursor.get(destination)?.request_id ?? 0)
+    },
+
+    /** Remembers, before it returns, that `destination` is done with all requests up to `id`. */
+    advance(destination: string, id: number): void {
+      writeCursor.run(destination, id)
+    },
+
+    /** Deletes one bounded batch of requests received before `time`; tells how many, and whether there may be more. */
+    expire(time: number): { deleted: number; more: boolean } {
+      const deleted = Number(deleteExpired.run(time).changes)
+      return { deleted, more: deleted === RETENTION_BATCH }
+    },
+
+    /** Throws when the store cannot take a write now. */
+    check(): void {
+      db.exec('BEGIN IMMEDIATE; ROLLBACK')
+    },
+
+    /** Commits what waits and closes the file. Safe to call twice. */
+    close(): void {
+      commit()
+      if (db.isOpen) db.close()
+    },
+  }
+}
+
+function hex(blob: unknown): string {
+  return Buffer.from(blob as Uint8Array).toString('hex')
+}
+
+function openDatabase(path: string): DatabaseSync {
+  // The time-out blocks the event loop, and only a backup or a second relay by mistake would hold the lock: short.
+  const db = new DatabaseSync(path, { timeout: 100, enableForeignKeyConstraints: true })
+  try {
+    // synchronous=FULL: in WAL mode NORMAL would answer before the log is on disk.
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
+    if (version === 0) {
+      const schema = readFileSync(new URL('./store.sql', import.meta.url), 'utf8')
+      db.exec(`BEGIN; ${schema} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+    } else if (version !== SCHEMA_VERSION) {
+      throw new Error(
+        `The store ${path} has schema version ${version}, and this relay needs ${SCHEMA_VERSION}. ` +
+          'Move the file away, or set RELAY_STORE to another path.',
+      )
+    }
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
