@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { launchBrowser } from '../ops/browser.ts'
 import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
-import { servePostings } from '../ops/postings.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
@@ -33,14 +32,13 @@ export async function benchRun(runs: number): Promise<Measured> {
     relayPort: 0,
     serverPort: 0,
   })
-  const postings = await servePostings()
-  const browser = await launchBrowser({ executablePath, allHostsAt: postings.address })
+  const browser = await launchBrowser(executablePath)
   const durations = new Map<string, number[]>(STAGES.map((stage) => [stage, []]))
   const shares: number[] = []
   try {
     await saveSettings(browser, stack.relayUrl, profile)
     for (let index = 0; index < runs + WARM_UP; index++) {
-      const run = await generate(browser, postings.urlOf('json-ld-graph.html'))
+      const run = await generate(browser, 'json-ld-graph.html')
       if (run.status !== 'done') throw new Error(`A run failed: ${run.failure?.code}`)
       const { rows } = await wholeTrace(stack.relayUrl, run.id)
       if (index < WARM_UP) continue
@@ -51,7 +49,6 @@ export async function benchRun(runs: number): Promise<Measured> {
     }
   } finally {
     await browser.close()
-    await postings.close()
     await stack.stop()
     await rm(dataDir, { recursive: true, force: true })
   }

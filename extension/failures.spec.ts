@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from '@playwright/test'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { urlOf } from '../ops/postings.ts'
 import type { Stack } from '../ops/stack.ts'
-import { type FailureCode, FAILURES } from '../server/contract.ts'
+import { FAILURES, type FailureCode } from '../server/contract.ts'
 import { anotherStack, bundledProfile, type Journey, rowsNamed, test } from './journey.ts'
 import type { RunState } from './run-state.ts'
 
@@ -36,16 +37,18 @@ async function expectMarked(journey: Journey, run: RunState, code: FailureCode, 
 
 test('without a profile', async ({ journey }) => {
   await journey.settings(undefined)
-  const run = await generateAndFail(journey, 'profile_missing', journey.postings.urlOf(POSTING))
+  const run = await generateAndFail(journey, 'profile_missing', urlOf(POSTING))
   await expectMarked(journey, run, 'profile_missing', 'generate resume')
 })
 
 for (const page of ['not-a-posting.html', 'article-about-jobs.html']) {
   test(`on a page that is no posting: ${page}`, async ({ journey }) => {
     await journey.settings('short')
-    const run = await generateAndFail(journey, 'posting_not_found', journey.postings.urlOf(page))
+    const run = await generateAndFail(journey, 'posting_not_found', urlOf(page))
     const waterfall = await expectMarked(journey, run, 'posting_not_found', 'extract')
-    const gaveUp = rowsNamed(waterfall, 'extract strategy').map(({ attributes }) => attributes['pass_ats.extract.gave_up'])
+    const gaveUp = rowsNamed(waterfall, 'extract strategy').map(
+      ({ attributes }) => attributes['pass_ats.extract.gave_up'],
+    )
     expect(gaveUp.at(-1), 'the last strategy says why').toBe('not_a_posting')
   })
 }
@@ -60,7 +63,7 @@ test('with the relay down, and the trace arrives once the relay is back', async 
   const gone = await anotherStack({})
   await gone.stop()
   await journey.settings('short', gone.relayUrl)
-  const run = await generateAndFail(journey, 'relay_unreachable', journey.postings.urlOf(POSTING))
+  const run = await generateAndFail(journey, 'relay_unreachable', urlOf(POSTING))
   await journey.settings('short')
   expect(await journey.generate(POSTING)).toMatchObject({ status: 'done' })
   await expectMarked(journey, run, 'relay_unreachable', 'generate')
@@ -71,7 +74,7 @@ test('with the server down', async ({ journey }) => {
   try {
     await journey.settings('short', stack.relayUrl)
     stack.server.kill('SIGKILL')
-    const run = await generateAndFail(journey, 'server_unreachable', journey.postings.urlOf(POSTING))
+    const run = await generateAndFail(journey, 'server_unreachable', urlOf(POSTING))
     await expectMarked(journey, run, 'server_unreachable', 'generate', stack.relayUrl)
   } finally {
     await stack.stop()
@@ -81,7 +84,7 @@ test('with the server down', async ({ journey }) => {
 test('with a character that no font has, named', async ({ journey }) => {
   const profile = await bundledProfile('short')
   await journey.settings({ ...profile, basics: { ...(profile.basics as object), label: 'Mechanic 日' } })
-  const run = await generateAndFail(journey, 'unsupported_character', journey.postings.urlOf(POSTING))
+  const run = await generateAndFail(journey, 'unsupported_character', urlOf(POSTING))
   expect(run.failure?.detail).toContain('日')
   await expectMarked(journey, run, 'unsupported_character', 'compile')
 })
@@ -90,7 +93,7 @@ test('without Tectonic', async ({ journey }) => {
   const stack = await anotherStack({}, '')
   try {
     await journey.settings('short', stack.relayUrl)
-    const run = await generateAndFail(journey, 'tectonic_unavailable', journey.postings.urlOf(POSTING))
+    const run = await generateAndFail(journey, 'tectonic_unavailable', urlOf(POSTING))
     await expectMarked(journey, run, 'tectonic_unavailable', 'compile', stack.relayUrl)
   } finally {
     await stack.stop()
@@ -104,7 +107,7 @@ test('with a template that is not LaTeX', async ({ journey }) => {
   const stack = await anotherStack({ RESUME_TEMPLATE: template })
   try {
     await journey.settings('short', stack.relayUrl)
-    const run = await generateAndFail(journey, 'latex_invalid', journey.postings.urlOf(POSTING))
+    const run = await generateAndFail(journey, 'latex_invalid', urlOf(POSTING))
     const waterfall = await expectMarked(journey, run, 'latex_invalid', 'compile', stack.relayUrl)
     expect(rowsNamed(waterfall, 'tectonic')[0]).toMatchObject({
       status: 'error',
@@ -138,7 +141,7 @@ test.describe('with a model that', () => {
     test(`answers ${behaviour}`, async ({ journey }) => {
       endpoint.behaviour = behaviour
       await journey.settings('short', stack.relayUrl)
-      const run = await generateAndFail(journey, code, journey.postings.urlOf(POSTING))
+      const run = await generateAndFail(journey, code, urlOf(POSTING))
       const waterfall = await expectMarked(journey, run, code, 'llm', stack.relayUrl)
       expect(rowsNamed(waterfall, 'chat m-1')).toMatchObject([
         { status: 'error', failureCode: code, attributes: { 'error.type': errorType } },
@@ -153,7 +156,7 @@ test.describe('with a model that', () => {
       await journey.settings('short', dying.relayUrl)
       const asked = endpoint.requests.length
       const page = await journey.browser.context.newPage()
-      await page.goto(journey.postings.urlOf(POSTING))
+      await page.goto(urlOf(POSTING))
       const popup = await journey.browser.openPopup(page)
       await popup.click('generate')
       await expect.poll(() => endpoint.requests.length).toBeGreaterThan(asked)

@@ -9,7 +9,6 @@ import { join } from 'node:path'
 import { test as base } from '@playwright/test'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
-import { type PostingServer, servePostings } from '../ops/postings.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
@@ -21,7 +20,6 @@ export type ProfileName = 'short' | 'long' | 'diacritics'
 
 export interface Journey {
   browser: Browser
-  postings: PostingServer
   relayUrl: string
   /** Saves a bundled profile, another one, or none, and the relay's address. */
   settings(profile: ProfileName | object | undefined, relayUrl?: string): Promise<void>
@@ -55,7 +53,7 @@ export async function bundledProfile(name: ProfileName): Promise<Record<string, 
   return JSON.parse(await readFile(new URL(`../fixtures/profiles/${name}.json`, import.meta.url), 'utf8'))
 }
 
-export const test = base.extend<{ journey: Journey }, { stack: Stack; postings: PostingServer; browser_: Browser }>({
+export const test = base.extend<{ journey: Journey }, { stack: Stack; browser_: Browser }>({
   stack: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the fixture's dependencies from the pattern.
     async ({}, use) => {
@@ -65,33 +63,24 @@ export const test = base.extend<{ journey: Journey }, { stack: Stack; postings: 
     },
     { scope: 'worker' },
   ],
-  postings: [
+  browser_: [
     // biome-ignore lint/correctness/noEmptyPattern: as above.
     async ({}, use) => {
-      const postings = await servePostings()
-      await use(postings)
-      await postings.close()
-    },
-    { scope: 'worker' },
-  ],
-  browser_: [
-    async ({ postings }, use) => {
       const executablePath = await findChromium(new Progress(process.stderr))
-      const browser = await launchBrowser({ executablePath, allHostsAt: postings.address })
+      const browser = await launchBrowser(executablePath)
       await use(browser)
       await browser.close()
     },
     { scope: 'worker' },
   ],
-  journey: async ({ stack, postings, browser_: browser }, use) => {
+  journey: async ({ stack, browser_: browser }, use) => {
     await browser.worker.evaluate(() => chrome.storage.local.clear())
     await use({
       browser,
-      postings,
       relayUrl: stack.relayUrl,
       settings: async (profile, relayUrl = stack.relayUrl) =>
         saveSettings(browser, relayUrl, typeof profile === 'string' ? await bundledProfile(profile) : profile),
-      generate: (posting) => generate(browser, postings.urlOf(posting)),
+      generate: (posting) => generate(browser, posting),
       trace: (run, relayUrl = stack.relayUrl) => wholeTrace(relayUrl, run.id),
     })
   },

@@ -1,6 +1,6 @@
 /** A failure on its way from where it happens in the browser to the person. */
 
-import { type FailureBody, type FailureCode, FAILURES } from '../server/contract.ts'
+import { FAILURES, type FailureBody, type FailureCode } from '../server/contract.ts'
 
 export class RunFailure extends Error {
   override readonly name = 'RunFailure'

@@ -3,13 +3,19 @@ import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import * as names from '../names.ts'
 import { endOfRun } from '../ops/demonstration.ts'
+import { urlOf } from '../ops/postings.ts'
 import type { Waterfall } from '../relay/console/waterfall.ts'
 import { anotherStack, lineage, rowsNamed, test } from './journey.ts'
 
 const { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } = names
 
-/** Two clocks on one machine, each read in whole milliseconds: a child may seem to start or end this much outside. */
+/** Spans start on the wall clock, read in whole milliseconds by each process: a child may seem this much early. */
 const CLOCK_SLACK_MS = 3
+/**
+ * A server's span ends when its process hears that the answer has gone out; by then the client may have had it for a
+ * while, on a machine whose cores are all busy.
+ */
+const HANDOVER_SLACK_MS = 250
 
 function kindsAndNames(waterfall: Waterfall, service: string): string[] {
   return waterfall.rows.filter((row) => row.service === service).map((row) => `${row.kind} ${row.name}`)
@@ -27,7 +33,8 @@ function expectWhole(waterfall: Waterfall, traceId: string) {
     const where = `${row.name} (${row.service}) in ${parent.name} (${parent.service})`
     expect(row.startMs, `${where}: start`).toBeGreaterThanOrEqual(parent.startMs - CLOCK_SLACK_MS)
     const [end, parentEnd] = [row.startMs + row.durationMs, parent.startMs + parent.durationMs]
-    expect(end, `${where}: end`).toBeLessThanOrEqual(parentEnd + CLOCK_SLACK_MS)
+    const slack = row.service === parent.service ? CLOCK_SLACK_MS : HANDOVER_SLACK_MS
+    expect(end, `${where}: end`).toBeLessThanOrEqual(parentEnd + slack)
   }
 }
 
@@ -36,7 +43,7 @@ test('one trace covers the click, the page, the relay, the server, Tectonic and 
 }) => {
   await journey.settings('long')
   const page = await journey.browser.context.newPage()
-  await page.goto(journey.postings.urlOf('json-ld-graph.html'))
+  await page.goto(urlOf('json-ld-graph.html'))
   const popup = await journey.browser.openPopup(page)
   await popup.click('generate')
   await popup.waitForText('open-pdf')
@@ -95,7 +102,9 @@ test('one trace covers the click, the page, the relay, the server, Tectonic and 
   expect(sse?.attributes['pass_ats.sse.events_sent']).toBeGreaterThanOrEqual(9)
   // The stream lasts from before the model is asked until after the PDF is checked.
   const [llm, validate] = [rowsNamed(waterfall, 'llm')[0], rowsNamed(waterfall, 'validate')[0]]
-  expect(sse && llm && sse.startMs + sse.durationMs).toBeGreaterThan((validate?.startMs ?? 0) + (validate?.durationMs ?? 0))
+  expect(sse && llm && sse.startMs + sse.durationMs).toBeGreaterThan(
+    (validate?.startMs ?? 0) + (validate?.durationMs ?? 0),
+  )
   const session = new Set(waterfall.rows.map(({ attributes }) => attributes['session.id']))
   expect(session.size, 'one session on the spans of all three services').toBe(1)
   await popup.close()
@@ -157,7 +166,7 @@ test('what is recorded is the closed list, with nothing of the person in it', as
     ...profile.work.flatMap(({ name, highlights }) => [name, ...highlights]),
     run.posting?.title,
     run.posting?.company,
-    new URL(journey.postings.urlOf('plain.html')).pathname,
+    new URL(urlOf('plain.html')).pathname,
   ]
   for (const canary of canaries) expect(text).not.toContain(canary)
 })

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page, type Worker } from '@playwright/test'
+import { serveBundledPostings } from './postings.ts'
 import { ToolbarPopup } from './toolbar-popup.ts'
 
 /** Where `vite build` puts the extension, and where a person loads it from. */
@@ -22,14 +23,11 @@ export interface Browser {
   close(): Promise<void>
 }
 
-export interface BrowserOptions {
-  executablePath: string
-  /** Where every host name but the relay's leads, e.g. `127.0.0.1:8080`. Absent: as the network says. */
-  allHostsAt?: string
-}
-
-/** Starts the browser with an empty profile, which `close` removes. Throws when the extension is not built. */
-export async function launchBrowser({ executablePath, allHostsAt }: BrowserOptions): Promise<Browser> {
+/**
+ * Starts the browser with an empty profile, which `close` removes; its web is the bundled postings. Throws when the
+ * extension is not built.
+ */
+export async function launchBrowser(executablePath: string): Promise<Browser> {
   const userDataDir = await mkdtemp(join(tmpdir(), 'pass-ats-browser-'))
   const context = await chromium.launchPersistentContext(userDataDir, {
     executablePath,
@@ -47,11 +45,11 @@ export async function launchBrowser({ executablePath, allHostsAt }: BrowserOptio
       '--disable-component-update',
       '--disable-sync',
       '--no-first-run',
-      ...(allHostsAt ? [`--host-resolver-rules=MAP * ${allHostsAt}, EXCLUDE 127.0.0.1`] : []),
       // Chromium refuses to sandbox itself for root, which containers usually are.
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     ],
   })
+  await serveBundledPostings(context)
   const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
   const extensionId = new URL(worker.url()).host
   return {

@@ -6,7 +6,7 @@ import type { RunState } from '../extension/run-state.ts'
 import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { type Browser, launchBrowser } from './browser.ts'
-import { servePostings } from './postings.ts'
+import { urlOf } from './postings.ts'
 
 const PROFILE = new URL('../fixtures/profiles/long.json', import.meta.url)
 const POSTING = 'json-ld-graph.html'
@@ -33,33 +33,28 @@ export async function demonstrate(options: {
   chromium: string
   distDir: string
 }): Promise<{ demonstration: Demonstration; waterfall: Waterfall }> {
-  const postings = await servePostings()
+  const browser = await launchBrowser(options.chromium)
   try {
-    const browser = await launchBrowser({ executablePath: options.chromium, allHostsAt: postings.address })
-    try {
-      await saveSettings(browser, options.relayUrl, JSON.parse(await readFile(PROFILE, 'utf8')))
-      const run = await generate(browser, postings.urlOf(POSTING))
-      const trace = `${options.relayUrl}/support/${run.id}`
-      if (!run.pdf) throw new Error(`${run.failure?.message} ${run.failure?.advice}\n  Its trace: ${trace}`)
-      const waterfall = await wholeTrace(options.relayUrl, run.id)
-      const pdf = `${options.relayUrl}/runs/${run.id}/resume.pdf`
-      return {
-        waterfall,
-        demonstration: {
-          traceId: run.id,
-          pdfPath: await keepPdf(browser, run.id, options.distDir),
-          pages: run.pdf.pages,
-          spans: waterfall.rows.length,
-          services: waterfall.services,
-          durationMs: Math.round(waterfall.root?.durationMs ?? 0),
-          links: { trace, api: `${options.relayUrl}/api/traces/${run.id}`, pdf },
-        },
-      }
-    } finally {
-      await browser.close()
+    await saveSettings(browser, options.relayUrl, JSON.parse(await readFile(PROFILE, 'utf8')))
+    const run = await generate(browser, POSTING)
+    const trace = `${options.relayUrl}/support/${run.id}`
+    if (!run.pdf) throw new Error(`${run.failure?.message} ${run.failure?.advice}\n  Its trace: ${trace}`)
+    const waterfall = await wholeTrace(options.relayUrl, run.id)
+    const pdf = `${options.relayUrl}/runs/${run.id}/resume.pdf`
+    return {
+      waterfall,
+      demonstration: {
+        traceId: run.id,
+        pdfPath: await keepPdf(browser, run.id, options.distDir),
+        pages: run.pdf.pages,
+        spans: waterfall.rows.length,
+        services: waterfall.services,
+        durationMs: Math.round(waterfall.root?.durationMs ?? 0),
+        links: { trace, api: `${options.relayUrl}/api/traces/${run.id}`, pdf },
+      },
     }
   } finally {
-    await postings.close()
+    await browser.close()
   }
 }
 
@@ -71,10 +66,10 @@ export async function saveSettings(browser: Browser, relayUrl: string, profile?:
   })
 }
 
-/** Opens the page, presses Generate in the popup, and waits for the run's end, whichever it is. */
-export async function generate(browser: Browser, url: string): Promise<RunState> {
+/** Opens a bundled posting, presses Generate in the popup, and waits for the run's end, whichever it is. */
+export async function generate(browser: Browser, posting: string): Promise<RunState> {
   const page = await browser.context.newPage()
-  await page.goto(url)
+  await page.goto(urlOf(posting))
   const popup = await browser.openPopup(page)
   await popup.click('generate')
   const run = await endOfRun(browser)
@@ -115,7 +110,9 @@ export async function wholeTrace(relayUrl: string, traceId: string): Promise<Wat
       const calls = waterfall.rows.filter(
         ({ kind, status, attributes }) => kind === 'client' && status !== 'error' && attributes['url.full'],
       )
-      const toUs = calls.filter(({ name, attributes }) => /\/(generate|runs\/)/.test(`${name}${attributes['url.full']}`))
+      const toUs = calls.filter(({ name, attributes }) =>
+        /\/(generate|runs\/)/.test(`${name}${attributes['url.full']}`),
+      )
       if (waterfall.root && waterfall.missingParents.length === 0 && toUs.every(({ spanId }) => answered(spanId))) {
         return waterfall
       }

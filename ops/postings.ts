@@ -1,14 +1,12 @@
-/** Serves the bundled postings, each under the host name it would have on the web. */
+/** The bundled postings, each at the address it would have on the web, in a browser that reaches nothing else there. */
 
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { BrowserContext } from '@playwright/test'
 
 const FOLDER = new URL('../fixtures/postings/', import.meta.url)
 
 /** What a bundled page holds. */
-export interface ExpectedPosting {
+export interface BundledPosting {
   host: string
   path: string
   source?: string
@@ -20,45 +18,30 @@ export interface ExpectedPosting {
 }
 
 /** The bundled pages by file name. */
-export function bundledPostings(): Record<string, ExpectedPosting> {
+export function bundledPostings(): Record<string, BundledPosting> {
   return JSON.parse(readFileSync(new URL('expected.json', FOLDER), 'utf8'))
 }
 
-export interface PostingServer {
-  /** `host:port`, for the browser's `allHostsAt`. */
-  address: string
-  /** The address a page is visited at. */
-  urlOf(file: string): string
-  close(): Promise<void>
+/** The address a bundled page is visited at. Throws an Error when there is no such page. */
+export function urlOf(file: string): string {
+  const posting = bundledPostings()[file]
+  if (!posting) throw new Error(`No bundled posting is called ${file}`)
+  return `https://${posting.host}${posting.path}`
 }
 
-/** Starts on a port the operating system picks. */
-export async function servePostings(): Promise<PostingServer> {
-  const postings = bundledPostings()
-  const server = createServer((request, response) => {
-    const host = request.headers.host?.replace(/:\d+$/, '')
-    const path = request.url?.replace(/[?#].*$/, '')
-    const found = Object.entries(postings).find(([, posting]) => posting.host === host && posting.path === path)
-    if (!found) {
-      response.writeHead(404, { 'content-type': 'text/plain' }).end('no such page')
-      return
-    }
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(readFileSync(new URL(found[0], FOLDER)))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    address: `127.0.0.1:${port}`,
-    urlOf: (file) => {
-      const posting = postings[file]
-      if (!posting) throw new Error(`No bundled posting is called ${file}`)
-      return `http://${posting.host}:${port}${posting.path}`
+/**
+ * Answers the browser's pages with the bundled postings. Not a server of ours behind a rule of names: most job boards
+ * are on the browser's list of hosts that it visits by TLS only.
+ */
+export async function serveBundledPostings(context: BrowserContext): Promise<void> {
+  const files = new Map(Object.keys(bundledPostings()).map((file) => [urlOf(file), file]))
+  await context.route(
+    ({ protocol, hostname }) => /^https?:$/.test(protocol) && hostname !== '127.0.0.1',
+    async (route) => {
+      const file = files.get(route.request().url())
+      if (!file) return route.fulfill({ status: 404, contentType: 'text/plain', body: 'no such page' })
+      const body = readFileSync(new URL(file, FOLDER))
+      return route.fulfill({ status: 200, contentType: 'text/html; charset=utf-8', body })
     },
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  )
 }

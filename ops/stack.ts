@@ -90,7 +90,9 @@ async function launch(name: 'relay' | 'server', logPath: string, env: Record<str
         if (message.type === 'listening' && message.url) resolve(message.url)
       })
       child.on('error', reject)
-      child.on('exit', (code) => reject(new Error(`The ${name} did not start (exit code ${code}). Its log: ${logPath}`)))
+      child.on('exit', (code) =>
+        reject(new Error(`The ${name} did not start (exit code ${code}). Its log: ${logPath}`)),
+      )
     })
     return { child, url }
   } finally {

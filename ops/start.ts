@@ -65,7 +65,9 @@ async function start() {
   for (const child of [started.relay, started.server]) {
     child.once('exit', (code) => {
       if (stopping) return
-      console.error(`\n  A process ended unexpectedly (exit code ${code}). Its log: ${started.logs.relay} or ${started.logs.server}`)
+      console.error(
+        `\n  A process ended unexpectedly (exit code ${code}). Its log: ${started.logs.relay} or ${started.logs.server}`,
+      )
       void stop('one of its processes ended')
     })
   }
@@ -89,7 +91,9 @@ async function show(running: Stack, chromium: string) {
   })
   console.log(drawWaterfall(waterfall, process.stdout))
   const { spans, services, durationMs, pages } = demonstration
-  console.log(`\n  Click to PDF in ${duration(durationMs)}: ${spans} spans of ${services.length} services, ${pages} pages.\n`)
+  console.log(
+    `\n  Click to PDF in ${duration(durationMs)}: ${spans} spans of ${services.length} services, ${pages} pages.\n`,
+  )
   console.log(`  PDF                        ${demonstration.pdfPath}`)
   console.log(`  Its trace                  ${demonstration.links.trace}`)
 }

@@ -1,8 +1,8 @@
 /** A trace's waterfall for a terminal: one line a span, aligned, the failed ones said in words. */
 
 import { styleText } from 'node:util'
-import type { Row, Waterfall } from '../relay/console/waterfall.ts'
 import { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } from '../names.ts'
+import type { Row, Waterfall } from '../relay/console/waterfall.ts'
 
 const SERVICES: Record<string, { label: string; style: 'cyan' | 'magenta' | 'yellow' }> = {
   [SERVICE_EXTENSION]: { label: 'browser', style: 'cyan' },
@@ -19,7 +19,11 @@ export function duration(ms: number): string {
 }
 
 /** The rows as text, at most `columns` wide (80 at least). Colour where `stream` is a terminal and NO_COLOR is unset. */
-export function drawWaterfall(waterfall: Waterfall, stream: NodeJS.WriteStream, columns = stream.columns ?? 100): string {
+export function drawWaterfall(
+  waterfall: Waterfall,
+  stream: NodeJS.WriteStream,
+  columns = stream.columns ?? 100,
+): string {
   const barWidth = Math.max(MIN_BAR_WIDTH, Math.min(columns, 140) - NAME_WIDTH - 20)
   return waterfall.rows.map((row) => drawRow(row, waterfall, barWidth, stream)).join('\n')
 }

@@ -53,8 +53,15 @@ async function test() {
   const outcomes = [
     await check('Lint', ['biome', 'ci', '.']),
     await check('Types', ['tsc', '-p', '.']),
-    await check('Unit and integration', ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${unit}`], {}, () => countVitest(unit)),
-    await check('Browser', ['playwright', 'test'], { CHROMIUM_PATH: chromium, TEST_SUMMARY: browser }, () => countPlaywright(browser)),
+    await check(
+      'Unit and integration',
+      ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${unit}`],
+      {},
+      () => countVitest(unit),
+    ),
+    await check('Browser', ['playwright', 'test'], { CHROMIUM_PATH: chromium, TEST_SUMMARY: browser }, () =>
+      countPlaywright(browser),
+    ),
   ]
   console.log('\nSummary\n')
   for (const { name, ok, passed, failed, ms } of outcomes) {
@@ -84,7 +91,13 @@ async function check(
   const counted = await (count?.() ?? { passed: Number(code === 0), failed: Number(code !== 0) })
   // A tool that fails without a failed test, or runs none, has failed all the same.
   const ok = code === 0 && counted.failed === 0 && counted.passed > 0
-  return { name, ok, passed: counted.passed, failed: Math.max(counted.failed, Number(!ok)), ms: performance.now() - started }
+  return {
+    name,
+    ok,
+    passed: counted.passed,
+    failed: Math.max(counted.failed, Number(!ok)),
+    ms: performance.now() - started,
+  }
 }
 
 async function countVitest(path: string) {

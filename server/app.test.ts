@@ -65,7 +65,9 @@ it('takes a run, tells its stages in order, and serves the PDF', async () => {
   const events = await eventsOf(await app.request(run.events))
   expect(events.map(({ id }) => id)).toEqual(events.map((_, index) => index + 1))
   const stages = events.flatMap(({ event }) => (event.type === 'stage' ? [`${event.stage} ${event.state}`] : []))
-  expect(stages).toEqual(['llm', 'latex', 'compile', 'validate'].flatMap((stage) => [`${stage} started`, `${stage} finished`]))
+  expect(stages).toEqual(
+    ['llm', 'latex', 'compile', 'validate'].flatMap((stage) => [`${stage} started`, `${stage} finished`]),
+  )
   expect(events.at(-1)?.event).toMatchObject({ type: 'done', pages: 1, fileName: 'Ada-Quill-Acme.pdf' })
   const pdf = await app.request(run.pdf)
   expect(pdf.headers.get('content-type')).toBe('application/pdf')
@@ -92,7 +94,13 @@ it('ends open streams and marks the run when the server stops', async () => {
 
 it.each([
   ['a profile without a name', { profile: { basics: {} }, posting }, 400, 'profile_invalid', /^profile\.basics\.name/],
-  ['a date that is none', { profile: { ...profile, work: [{ name: 'N', startDate: 'May' }] }, posting }, 400, 'profile_invalid', /^profile\.work\.0\.startDate: must be a date/],
+  [
+    'a date that is none',
+    { profile: { ...profile, work: [{ name: 'N', startDate: 'May' }] }, posting },
+    400,
+    'profile_invalid',
+    /^profile\.work\.0\.startDate: must be a date/,
+  ],
   ['no posting', { profile }, 400, 'request_invalid', /^posting/],
   ['something that is not JSON', 'hello', 400, 'request_invalid', /not JSON/],
 ])('refuses %s and names the field', async (_, body, status, code, detail) => {
@@ -116,19 +124,24 @@ it('refuses one run more than it can work on', async () => {
   expect(ErrorBody.parse(await response.json()).error.code).toBe('overloaded')
 })
 
-it.each(['/runs/nonsense', '/runs/0123456789abcdef0123456789abcdef/events', '/runs/0123456789abcdef0123456789abcdef/resume.pdf'])(
-  'does not know %s',
-  async (path) => {
-    const response = await app.request(path)
-    expect(response.status).toBe(404)
-    expect(ErrorBody.parse(await response.json()).error.code).toBe('run_not_found')
-  },
-)
+it.each([
+  '/runs/nonsense',
+  '/runs/0123456789abcdef0123456789abcdef/events',
+  '/runs/0123456789abcdef0123456789abcdef/resume.pdf',
+])('does not know %s', async (path) => {
+  const response = await app.request(path)
+  expect(response.status).toBe(404)
+  expect(ErrorBody.parse(await response.json()).error.code).toBe('run_not_found')
+})
 
 it('compiles LaTeX that comes from outside', async () => {
   const response = await post('/compile', '\\documentclass{article}\\begin{document}Hello\\end{document}')
   expect(response.headers.get('content-type')).toBe('application/pdf')
-  expect(Buffer.from(await response.arrayBuffer()).subarray(0, 5).toString()).toBe('%PDF-')
+  expect(
+    Buffer.from(await response.arrayBuffer())
+      .subarray(0, 5)
+      .toString(),
+  ).toBe('%PDF-')
 })
 
 it('says what is wrong with LaTeX that does not compile', async () => {

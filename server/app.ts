@@ -3,7 +3,16 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { type Context as OtelContext, context, type Link, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api'
+import {
+  context,
+  type Link,
+  type Context as OtelContext,
+  propagation,
+  ROOT_CONTEXT,
+  type SpanContext,
+  TraceFlags,
+  trace,
+} from '@opentelemetry/api'
 import { getRPCMetadata } from '@opentelemetry/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -44,8 +53,8 @@ export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
     if (known) return c.json(known.view(), 200)
     const run = runs.create(id)
     const { parent, links } = parentOf(cause)
-    // Not awaited: the answer is the run, its end is an event.
-    void runPipeline(pipeline, run, request, parent, links)
+    // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
+    setImmediate(() => void runPipeline(pipeline, run, request, parent, links))
     return c.json(run.view(), 202)
   })
 
@@ -120,14 +129,13 @@ const WAITING_SPAN = /^p:([0-9a-f]{16})$/
  * W3C Trace Context section 3.3: opaque to whoever it passes through), and the request becomes a link. For any other
  * caller the request is the parent.
  */
-function parentOf(cause: ReturnType<NonNullable<ReturnType<typeof trace.getActiveSpan>>['spanContext']> | undefined): {
-  parent: OtelContext
-  links: Link[]
-} {
+function parentOf(cause: SpanContext | undefined): { parent: OtelContext; links: Link[] } {
   const spanId = WAITING_SPAN.exec(cause?.traceState?.get('passats') ?? '')?.[1]
   if (!cause || !spanId || /^0+$/.test(spanId)) return { parent: context.active(), links: [] }
   const waiting = { ...cause, spanId, isRemote: true, traceFlags: TraceFlags.SAMPLED }
-  return { parent: trace.setSpanContext(ROOT_CONTEXT, waiting), links: [{ context: cause }] }
+  const baggage = propagation.getActiveBaggage()
+  const outer = baggage ? propagation.setBaggage(ROOT_CONTEXT, baggage) : ROOT_CONTEXT
+  return { parent: trace.setSpanContext(outer, waiting), links: [{ context: cause }] }
 }
 
 /** Only without an SDK: a run needs an ID even where nothing is traced. */

@@ -66,10 +66,7 @@ export const Profile = z.looseObject({
     }),
     15,
   ),
-  skills: list(
-    z.looseObject({ name: text(120), level: text(60).optional(), keywords: list(text(120), 60) }),
-    40,
-  ),
+  skills: list(z.looseObject({ name: text(120), level: text(60).optional(), keywords: list(text(120), 60) }), 40),
   projects: list(
     z.looseObject({
       name: text(200),

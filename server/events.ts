@@ -3,12 +3,7 @@
 import { trace } from '@opentelemetry/api'
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
-import {
-  ATTR_SSE_CLOSE_REASON,
-  ATTR_SSE_EVENTS_SENT,
-  ATTR_SSE_LAST_EVENT_ID,
-  ATTR_SSE_RESUMED,
-} from '../names.ts'
+import { ATTR_SSE_CLOSE_REASON, ATTR_SSE_EVENTS_SENT, ATTR_SSE_LAST_EVENT_ID, ATTR_SSE_RESUMED } from '../names.ts'
 import type { RunLog } from './runs.ts'
 
 /** Clients come back after this time, milliseconds. */

@@ -2,13 +2,13 @@
 
 const NUMBERS = /\d[\d.,]*/g
 // A capitalized or all-capitals word, or one with a digit or a mark as in `C#`: names of employers, products, skills.
-const NAMES = /[\p{L}\p{N}][\p{L}\p{N}+#.\-]*/gu
+const NAMES = /[\p{L}\p{N}][\p{L}\p{N}+#.-]*/gu
 // Latin letters, digits and the punctuation people type. A model that answers with an emoji or another script would
 // otherwise fail the whole run at the font.
 const PRINTABLE = /^[\u0020-\u007e\u00a0-\u017f\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u20ac]*$/
 
 const bare = (text: string) => text.normalize('NFKC').toLowerCase()
-const withoutTail = (token: string) => token.replace(/[.,\-]+$/, '')
+const withoutTail = (token: string) => token.replace(/[.,-]+$/, '')
 
 /**
  * Whether a rewording states only what its source states: every number stands in the source, every name (a word with

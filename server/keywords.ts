@@ -23,7 +23,12 @@ const COMMON = new Set(
 
 /** Words of a text as they are compared: lower case, with the marks that names such as `C++`, `C#`, `node.js` need. */
 export function words(text: string): string[] {
-  return text.normalize('NFKC').toLowerCase().match(/[\p{L}\p{N}][\p{L}\p{N}+#]*(?:[.\-/][\p{L}\p{N}+#]+)*/gu) ?? []
+  return (
+    text
+      .normalize('NFKC')
+      .toLowerCase()
+      .match(/[\p{L}\p{N}][\p{L}\p{N}+#]*(?:[.\-/][\p{L}\p{N}+#]+)*/gu) ?? []
+  )
 }
 
 /** The posting's terms, heaviest first; at most {@link MAX_KEYWORDS}. Words of the title count five times. */

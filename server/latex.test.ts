@@ -45,7 +45,7 @@ it('leaves out sections that would be empty, and names the rest in reading order
     'Languages',
   ])
   expect(tex).not.toContain('\\section{Projects}')
-  expect(tex).toContain('Mar 2019 – Present')
+  expect(tex).toContain('Mar~2019~–~Present')
 })
 
 it('links only to http, https and mailto', () => {

@@ -57,16 +57,16 @@ function link(address: string, text: string): string {
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
-/** `2019-03` → `Mar 2019`, `2019` → `2019`. */
+/** `2019-03` → `Mar~2019`, `2019` → `2019`; the tie keeps it on one line. */
 function monthAndYear(date: string): string {
   const [year = '', month] = date.split('-')
   const name = MONTHS[Number(month) - 1]
-  return name ? `${name} ${year}` : year
+  return name ? `${name}~${year}` : year
 }
 
 function period(start: string | undefined, end: string | undefined): string {
   if (!start) return end ? monthAndYear(end) : ''
-  return `${monthAndYear(start)} – ${end ? monthAndYear(end) : 'Present'}`
+  return `${monthAndYear(start)}~–~${end ? monthAndYear(end) : 'Present'}`
 }
 
 /** Parts that exist, between bars on one line: right-aligned dates break the reading order of the text. */
@@ -124,7 +124,9 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
     section('Projects', () => {
       for (const project of resume.projects) {
         const name = expect(project.name)
-        body.push(`\\entry{${line(`\\textbf{${name}}`, period(project.startDate, project.endDate ?? project.startDate))}}`)
+        body.push(
+          `\\entry{${line(`\\textbf{${name}}`, period(project.startDate, project.endDate ?? project.startDate))}}`,
+        )
         if (project.description) body.push(`${expect(project.description)}\\par`)
         bullets(project.highlights)
       }

@@ -10,7 +10,10 @@ afterEach(async () => {
   endpoint = undefined
 })
 
-const shape = z.strictObject({ summary: z.string(), bullets: z.array(z.strictObject({ id: z.string(), text: z.string() })) })
+const shape = z.strictObject({
+  summary: z.string(),
+  bullets: z.array(z.strictObject({ id: z.string(), text: z.string() })),
+})
 const user = JSON.stringify({ resume: { summary: 'S', bullets: [{ id: 'w0.h0', text: 'Did it.' }] } })
 
 async function ask(behaviour: Behaviour, options: { timeoutMs?: number; idleTimeoutMs?: number } = {}) {

@@ -70,19 +70,23 @@ export class Llm {
       [ATTR_SERVER_ADDRESS]: hostname,
       [ATTR_SERVER_PORT]: Number(port) || (protocol === 'https:' ? 443 : 80),
     }
-    return tracer.startActiveSpan(`chat ${this.#options.model}`, { kind: SpanKind.CLIENT, attributes }, async (span) => {
-      try {
-        const answer = await this.#stream(question, signal, span)
-        return parseAnswer(answer, question.shape)
-      } catch (error) {
-        const failure = toFailure(error)
-        span.setStatus({ code: SpanStatusCode.ERROR })
-        span.setAttributes({ [ATTR_ERROR_TYPE]: errorType(error, failure), [ATTR_FAILURE_CODE]: failure.code })
-        throw failure
-      } finally {
-        span.end()
-      }
-    })
+    return tracer.startActiveSpan(
+      `chat ${this.#options.model}`,
+      { kind: SpanKind.CLIENT, attributes },
+      async (span) => {
+        try {
+          const answer = await this.#stream(question, signal, span)
+          return parseAnswer(answer, question.shape)
+        } catch (error) {
+          const failure = toFailure(error)
+          span.setStatus({ code: SpanStatusCode.ERROR })
+          span.setAttributes({ [ATTR_ERROR_TYPE]: errorType(error, failure), [ATTR_FAILURE_CODE]: failure.code })
+          throw failure
+        } finally {
+          span.end()
+        }
+      },
+    )
   }
 
   async #stream(

@@ -37,33 +37,39 @@ async function pdftotext(pdf: Uint8Array): Promise<string> {
 
 const solid = (text: string) => text.normalize('NFC').replace(/\s+/g, '')
 
-it.each(['short', 'long', 'diacritics'])('the PDF of %s reads as it was meant, in order, and holds nothing else', async (name) => {
-  const { profile, resume, document, pdf } = await make(name)
-  const text = await pdftotext(pdf)
-  const read = solid(text)
-  const expected = [
-    profile.basics.name,
-    ...resume.work.flatMap((job) => [job.position ?? '', job.name, ...job.highlights]),
-    ...resume.education.map(({ institution }) => institution),
-  ]
-  let at = 0
-  for (const part of expected) {
-    const found = read.indexOf(solid(printable(part)), at)
-    expect(found, `"${part}" after position ${at}`).toBeGreaterThanOrEqual(0)
-    at = found
-  }
-  const titles = ['Summary', 'Experience', 'Projects', 'Education', 'Skills', 'Certificates', 'Languages']
-  const present = titles.filter((title) => document.mustContain.includes(title))
-  const shown = text.split('\n').map((line) => line.trim()).filter((line) => present.includes(line))
-  expect(shown).toEqual(present)
+it.each(['short', 'long', 'diacritics'])(
+  'the PDF of %s reads as it was meant, in order, and holds nothing else',
+  async (name) => {
+    const { profile, resume, document, pdf } = await make(name)
+    const text = await pdftotext(pdf)
+    const read = solid(text)
+    const expected = [
+      profile.basics.name,
+      ...resume.work.flatMap((job) => [job.position ?? '', job.name, ...job.highlights]),
+      ...resume.education.map(({ institution }) => institution),
+    ]
+    let at = 0
+    for (const part of expected) {
+      const found = read.indexOf(solid(printable(part)), at)
+      expect(found, `"${part}" after position ${at}`).toBeGreaterThanOrEqual(0)
+      at = found
+    }
+    const titles = ['Summary', 'Experience', 'Projects', 'Education', 'Skills', 'Certificates', 'Languages']
+    const present = titles.filter((title) => document.mustContain.includes(title))
+    const shown = text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => present.includes(line))
+    expect(shown).toEqual(present)
 
-  // Every number in the PDF stands in the profile: no date, figure or telephone number from elsewhere.
-  const source = JSON.stringify(profile)
-  for (const number of text.match(/\d+/g) ?? []) expect(source).toContain(number)
-  for (const { name: employer } of resume.work) expect(profile.work?.map((job) => job.name)).toContain(employer)
+    // Every number in the PDF stands in the profile: no date, figure or telephone number from elsewhere.
+    const source = JSON.stringify(profile)
+    for (const number of text.match(/\d+/g) ?? []) expect(source).toContain(number)
+    for (const { name: employer } of resume.work) expect(profile.work?.map((job) => job.name)).toContain(employer)
 
-  await expect(validatePdf(pdf, document.mustContain)).resolves.toMatchObject({ sizeBytes: pdf.byteLength })
-})
+    await expect(validatePdf(pdf, document.mustContain)).resolves.toMatchObject({ sizeBytes: pdf.byteLength })
+  },
+)
 
 it('refuses a PDF that lacks what it must hold, or has it in another order', async () => {
   const { pdf, document } = await make('short')

@@ -79,7 +79,11 @@ function assemble(profile: Profile, keywords: readonly Keyword[], choice: Choice
       .slice(0, room)
       .map((bullet) => bullet.text)
   }
-  const projects = byFit(profile.projects ?? [], (p) => [p.name, p.description, ...(p.keywords ?? [])].join(' '), keywords)
+  const projects = byFit(
+    profile.projects ?? [],
+    (p) => [p.name, p.description, ...(p.keywords ?? [])].join(' '),
+    keywords,
+  )
   const allProjects = profile.projects ?? []
   return {
     basics: profile.basics,
@@ -117,8 +121,7 @@ function* textsOf(profile: Profile): Generator<string> {
   for (const job of profile.work ?? []) yield [job.name, job.position, job.summary, ...(job.highlights ?? [])].join(' ')
   for (const p of profile.projects ?? [])
     yield [p.name, p.description, ...(p.highlights ?? []), ...(p.keywords ?? [])].join(' ')
-  for (const e of profile.education ?? [])
-    yield [e.institution, e.area, e.studyType, ...(e.courses ?? [])].join(' ')
+  for (const e of profile.education ?? []) yield [e.institution, e.area, e.studyType, ...(e.courses ?? [])].join(' ')
   for (const s of profile.skills ?? []) yield [s.name, ...(s.keywords ?? [])].join(' ')
   for (const c of profile.certificates ?? []) yield [c.name, c.issuer].join(' ')
   for (const l of profile.languages ?? []) yield l.language
@@ -166,7 +169,11 @@ async function askForChoice({ profile, posting }: GenerateRequest, llm: Llm, sig
 /** No name, address or telephone number goes to the model: it needs none of them to choose bullets. */
 function promptOf(profile: Profile, posting: Posting, bullets: ReadonlyMap<string, string>): string {
   const { title, company, location, description } = posting
-  const jobs = (profile.work ?? []).map((job, index) => ({ id: `w${index}`, position: job.position, employer: job.name }))
+  const jobs = (profile.work ?? []).map((job, index) => ({
+    id: `w${index}`,
+    position: job.position,
+    employer: job.name,
+  }))
   const projects = (profile.projects ?? []).map((project, index) => ({ id: `p${index}`, name: project.name }))
   return JSON.stringify({
     posting: { title, company, location, description },

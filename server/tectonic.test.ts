@@ -3,7 +3,16 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  ATTR_COMPILE_OUTCOME,
+  ATTR_FAILURE_CODE,
+  ATTR_LATEX_ERROR_LINE,
+  ATTR_PROCESS_EXIT_CODE,
+  SPAN_TECTONIC,
+} from '../names.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { Failure } from './failure.ts'
 import { type Compiled, type CompileOptions, Tectonic, type Toolchain } from './tectonic.ts'
@@ -56,6 +65,23 @@ describe('Tectonic', () => {
     const failure = await failureOf(tectonic().compile(page('fine\n\\undefinedthing'), OWN))
     expect(failure).toMatchObject({ code: 'latex_invalid', latexErrorLine: 5 })
     expect(failure.detail).toBe('line 5: Undefined control sequence')
+  })
+
+  it('records what the process did in its span, and nothing that the person wrote', async () => {
+    const exporter = new InMemorySpanExporter()
+    trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+    try {
+      await tectonic().compile(page('Ada'), OWN)
+      await failureOf(tectonic().compile(page('Ada \\Lovelace'), OWN))
+    } finally {
+      trace.disable()
+    }
+    const [made, failed] = exporter.getFinishedSpans()
+    expect(made).toMatchObject({ name: SPAN_TECTONIC, kind: SpanKind.CLIENT, status: { code: SpanStatusCode.UNSET } })
+    expect(made?.attributes).toMatchObject({ [ATTR_COMPILE_OUTCOME]: 'ok', [ATTR_PROCESS_EXIT_CODE]: 0 })
+    expect(failed).toMatchObject({ status: { code: SpanStatusCode.ERROR }, events: [] })
+    expect(failed?.attributes).toMatchObject({ [ATTR_FAILURE_CODE]: 'latex_invalid', [ATTR_LATEX_ERROR_LINE]: 4 })
+    expect(JSON.stringify([made, failed].map((span) => [span?.attributes, span?.status]))).not.toMatch(/Ada|Lovelace/)
   })
 
   it('names a package that is missing', async () => {

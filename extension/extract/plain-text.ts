@@ -82,7 +82,7 @@ export function elementText(root: Node, document: Document): string {
     if (entered && walker.firstChild()) continue
     if (entered) leave(walker.currentNode)
     while (walker.currentNode !== root && !walker.nextSibling()) {
-      walker.parentNode()
+      if (!walker.parentNode()) break
       leave(walker.currentNode)
     }
     if (walker.currentNode === root) break

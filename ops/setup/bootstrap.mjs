@@ -31,10 +31,16 @@ const installed = existsSync(installedLock) && readFileSync(installedLock, 'utf8
 if (!installed) await install()
 process.exit(await run(node, [script, ...args]))
 
-/** `npm ci`, with the time that passes as its progress and npm's own words only when it fails. */
+/**
+ * `npm install`, with the time that passes as its progress and npm's own words only when it fails.
+ *
+ * Not `npm ci`: it refuses a lock file that leaves out optional packages of other systems, which npm itself writes
+ * when its registry does not have them, and it removes node_modules from under whatever runs from there. `--no-save`
+ * leaves the lock file as it is; package.json pins every version.
+ */
 async function install() {
   const started = Date.now()
-  const line = () => `  ${'Dependencies'.padEnd(16)}npm ci  ${Math.round((Date.now() - started) / 1000)} s`
+  const line = () => `  ${'Dependencies'.padEnd(16)}npm install  ${Math.round((Date.now() - started) / 1000)} s`
   const tick = process.stdout.isTTY ? setInterval(() => process.stdout.write(`\r${line()}`), 500) : undefined
   if (!tick) console.log(`${line().replace(/ {2}\d+ s$/, '')} (once; a minute or so)`)
   // npm warns that this Node is older than some packages ask for (they will run on the newer one it is installing)
@@ -43,7 +49,11 @@ async function install() {
   const keep = (chunk) => {
     said += chunk
   }
-  const npm = spawn('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, shell, stdio: ['ignore', 'pipe', 'pipe'] })
+  const npm = spawn('npm', ['install', '--no-save', '--no-audit', '--no-fund'], {
+    cwd: root,
+    shell,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   npm.stdout.on('data', keep)
   npm.stderr.on('data', keep)
   const forward = passSignalsTo(npm)
@@ -56,7 +66,7 @@ async function install() {
   if (tick) process.stdout.write('\r\x1b[K')
   if (code !== 0) {
     process.stderr.write(said)
-    fail('The dependencies could not be installed; npm says why above. Try again with:\n\n    npm ci\n', code)
+    fail('The dependencies could not be installed; npm says why above. Try again with:\n\n    npm install\n', code)
   }
   writeFileSync(installedLock, lock)
   console.log(line())

@@ -83,7 +83,7 @@ async function checkPackaged(binary: string): Promise<void> {
   if (found === PACKAGED_SHA256) return
   throw new SetupError(`The Tectonic in node_modules is not the one that was tried (sha256 ${found}).`, {
     why: WHY,
-    fix: 'rm -r node_modules && npm ci',
+    fix: 'rm -r node_modules && npm install',
   })
 }
 
