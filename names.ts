@@ -80,7 +80,7 @@ export const ATTR_COMPILE_FORMAT = 'pass_ats.compile.format'
 export const ATTR_COMPILE_PASSES = 'pass_ats.compile.passes'
 /** Whether Tectonic ran inside bubblewrap. */
 export const ATTR_COMPILE_SANDBOXED = 'pass_ats.compile.sandboxed'
-/** How Tectonic ended: ok, latex_error, timeout, out_of_memory, crash, unavailable. */
+/** How Tectonic ended: ok, latex_error, unsupported_character, timeout, out_of_memory, crash, unavailable, interrupted. */
 export const ATTR_COMPILE_OUTCOME = 'pass_ats.compile.outcome'
 /** User and system CPU time of the Tectonic process, seconds. */
 export const ATTR_COMPILE_CPU_TIME = 'pass_ats.compile.cpu.time'

@@ -6,7 +6,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test as base } from '@playwright/test'
+import { test as base, expect } from '@playwright/test'
+import * as names from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
@@ -25,8 +26,8 @@ export interface Journey {
   settings(profile: ProfileName | object | undefined, relayUrl?: string): Promise<void>
   /** One press of Generate on a bundled page; resolves when the run has ended. */
   generate(posting: string): Promise<RunState>
-  /** The run's trace once it is whole. */
-  trace(run: RunState, relayUrl?: string): Promise<Waterfall>
+  /** The run's trace once it is whole. Every trace that a test looks at is held against {@link expectSound}. */
+  trace(run: Pick<RunState, 'id'>, relayUrl?: string): Promise<Waterfall>
 }
 
 /** A second stack with other settings, e.g. with a model's endpoint or without Tectonic. Stop it in the test. */
@@ -81,10 +82,47 @@ export const test = base.extend<{ journey: Journey }, { stack: Stack; browser_: 
       settings: async (profile, relayUrl = stack.relayUrl) =>
         saveSettings(browser, relayUrl, typeof profile === 'string' ? await bundledProfile(profile) : profile),
       generate: (posting) => generate(browser, posting),
-      trace: (run, relayUrl = stack.relayUrl) => wholeTrace(relayUrl, run.id),
+      trace: async (run, relayUrl = stack.relayUrl) => {
+        const waterfall = await wholeTrace(relayUrl, run.id)
+        expectSound(waterfall)
+        return waterfall
+      },
     })
   },
 })
+
+/** Spans start on the wall clock, read in whole milliseconds by each process: a child may seem this much early. */
+const CLOCK_SLACK_MS = 3
+/**
+ * A server's span ends when its process hears that the answer has gone out; by then the client may have had it for a
+ * while, on a machine whose cores are all busy.
+ */
+const HANDOVER_SLACK_MS = 250
+
+const LISTED = new Set<string>(Object.values(names))
+const SPANS = new Set<string>(Object.entries(names).flatMap(([key, name]) => (/^(SPAN|RPC)_/.test(key) ? [name] : [])))
+/** Names that the conventions make: `{method}`, `{method} {route}`, `chat {model}`. */
+const CONVENTIONAL_SPAN = /^(GET|POST)( \/[a-z/{}.]+)?$|^chat \S+$/
+
+/** What holds for every trace: one root, no orphan, names and attributes of the list, errors typed, times nested. */
+function expectSound({ rows, root, missingParents }: Waterfall): void {
+  expect(rows.filter(({ parentSpanId }) => !parentSpanId)).toEqual([root])
+  expect(root?.service).toBe(names.SERVICE_EXTENSION)
+  expect(missingParents).toEqual([])
+  for (const row of rows) {
+    const where = `${row.name} (${row.service})`
+    expect(SPANS.has(row.name) || CONVENTIONAL_SPAN.test(row.name), where).toBe(true)
+    expect(Object.keys(row.attributes).filter((key) => !LISTED.has(key))).toEqual([])
+    if (row.status === 'error') expect(row.attributes, where).toHaveProperty([names.ATTR_ERROR_TYPE])
+    const parent = rows.find(({ spanId }) => spanId === row.parentSpanId)
+    if (!parent) continue
+    const nested = `${where} in ${parent.name} (${parent.service})`
+    expect(row.startMs, `${nested}: start`).toBeGreaterThanOrEqual(parent.startMs - CLOCK_SLACK_MS)
+    const [end, parentEnd] = [row.startMs + row.durationMs, parent.startMs + parent.durationMs]
+    const slack = row.service === parent.service ? CLOCK_SLACK_MS : HANDOVER_SLACK_MS
+    expect(end, `${nested}: end`).toBeLessThanOrEqual(parentEnd + slack)
+  }
+}
 
 /** The rows with this name, of one service if given. */
 export function rowsNamed({ rows }: Waterfall, name: string, service?: string): Row[] {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import * as names from '../names.ts'
@@ -9,33 +8,13 @@ import { anotherStack, lineage, rowsNamed, test } from './journey.ts'
 
 const { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } = names
 
-/** Spans start on the wall clock, read in whole milliseconds by each process: a child may seem this much early. */
-const CLOCK_SLACK_MS = 3
-/**
- * A server's span ends when its process hears that the answer has gone out; by then the client may have had it for a
- * while, on a machine whose cores are all busy.
- */
-const HANDOVER_SLACK_MS = 250
-
 function kindsAndNames(waterfall: Waterfall, service: string): string[] {
   return waterfall.rows.filter((row) => row.service === service).map((row) => `${row.kind} ${row.name}`)
 }
 
-function expectWhole(waterfall: Waterfall, traceId: string) {
-  expect(waterfall.rows.filter(({ parentSpanId }) => !parentSpanId)).toEqual([waterfall.root])
-  expect(waterfall.root).toMatchObject({ name: names.SPAN_RUN, service: SERVICE_EXTENSION })
-  expect(waterfall.missingParents).toEqual([])
-  expect(new Set(waterfall.services)).toEqual(new Set([SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER]))
-  expect(traceId).toMatch(/^[0-9a-f]{32}$/)
-  for (const row of waterfall.rows) {
-    const parent = waterfall.rows.find(({ spanId }) => spanId === row.parentSpanId)
-    if (!parent) continue
-    const where = `${row.name} (${row.service}) in ${parent.name} (${parent.service})`
-    expect(row.startMs, `${where}: start`).toBeGreaterThanOrEqual(parent.startMs - CLOCK_SLACK_MS)
-    const [end, parentEnd] = [row.startMs + row.durationMs, parent.startMs + parent.durationMs]
-    const slack = row.service === parent.service ? CLOCK_SLACK_MS : HANDOVER_SLACK_MS
-    expect(end, `${where}: end`).toBeLessThanOrEqual(parentEnd + slack)
-  }
+function expectThreeServices({ services, root }: Waterfall) {
+  expect(new Set(services)).toEqual(new Set([SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER]))
+  expect(root).toMatchObject({ name: names.SPAN_RUN, service: SERVICE_EXTENSION })
 }
 
 test('one trace covers the click, the page, the relay, the server, Tectonic and the PDF in the browser', async ({
@@ -53,7 +32,7 @@ test('one trace covers the click, the page, the relay, the server, Tectonic and 
   expect(run.status).toBe('done')
 
   const waterfall = await journey.trace(run)
-  expectWhole(waterfall, run.id)
+  expectThreeServices(waterfall)
   expect(kindsAndNames(waterfall, SERVICE_EXTENSION)).toEqual([
     'internal generate resume',
     'client background/start_run',
@@ -119,7 +98,7 @@ test('through a model, the trace says which, how many tokens, and when the first
     const run = await journey.generate('json-ld-graph.html')
     expect(run).toMatchObject({ status: 'done' })
     const waterfall = await journey.trace(run, stack.relayUrl)
-    expectWhole(waterfall, run.id)
+    expectThreeServices(waterfall)
     const [chat] = rowsNamed(waterfall, 'chat m-1')
     expect(chat).toMatchObject({
       kind: 'client',
@@ -145,28 +124,4 @@ test('through a model, the trace says which, how many tokens, and when the first
     await stack.stop()
     await endpoint.close()
   }
-})
-
-test('what is recorded is the closed list, with nothing of the person in it', async ({ journey }) => {
-  await journey.settings('diacritics')
-  const run = await journey.generate('plain.html')
-  expect(run).toMatchObject({ status: 'done' })
-  await journey.trace(run)
-  const text = await (await fetch(`${journey.relayUrl}/api/traces/${run.id}`)).text()
-  const listed = new Set<string>(Object.values(names))
-  const keys = new Set([...text.matchAll(/"key":"([^"]+)"/g)].map(([, key]) => key as string))
-  expect([...keys].filter((key) => !listed.has(key))).toEqual([])
-  const profile = JSON.parse(
-    await readFile(new URL('../fixtures/profiles/diacritics.json', import.meta.url), 'utf8'),
-  ) as { basics: { name: string; email: string; phone: string }; work: { name: string; highlights: string[] }[] }
-  const canaries = [
-    profile.basics.name,
-    profile.basics.email,
-    profile.basics.phone,
-    ...profile.work.flatMap(({ name, highlights }) => [name, ...highlights]),
-    run.posting?.title,
-    run.posting?.company,
-    new URL(urlOf('plain.html')).pathname,
-  ]
-  for (const canary of canaries) expect(text).not.toContain(canary)
 })

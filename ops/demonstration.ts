@@ -3,6 +3,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RunState } from '../extension/run-state.ts'
+import { ATTR_HTTP_RESPONSE_STATUS_CODE, ATTR_URL_FULL } from '../names.ts'
 import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { type Browser, launchBrowser } from './browser.ts'
@@ -13,6 +14,7 @@ const POSTING = 'json-ld-graph.html'
 /** Longest wait for a run to end, and then for its last spans to arrive, milliseconds. */
 const RUN_MS = 120_000
 const TRACE_MS = 20_000
+const OUR_PATHS = /\/(generate$|runs\/)/
 
 export interface Demonstration {
   traceId: string
@@ -105,17 +107,16 @@ export async function wholeTrace(relayUrl: string, traceId: string): Promise<Wat
     const response = await fetch(`${relayUrl}/api/traces/${traceId}`)
     if (response.ok) {
       const waterfall = layOut((await response.json()) as TracesData)
-      // Every hop is recorded at both ends, so a server's part that is still on its way shows as a call nobody took.
-      const answered = (id: string) => waterfall.rows.some(({ parentSpanId }) => parentSpanId === id)
-      const calls = waterfall.rows.filter(
-        ({ kind, status, attributes }) => kind === 'client' && status !== 'error' && attributes['url.full'],
+      // Every hop is recorded at both ends: an answered call to one of ours without its server span is still on its way.
+      const taken = new Set(waterfall.rows.map(({ parentSpanId }) => parentSpanId))
+      const open = waterfall.rows.filter(
+        ({ spanId, kind, attributes }) =>
+          kind === 'client' &&
+          OUR_PATHS.test(String(attributes[ATTR_URL_FULL])) &&
+          attributes[ATTR_HTTP_RESPONSE_STATUS_CODE] !== undefined &&
+          !taken.has(spanId),
       )
-      const toUs = calls.filter(({ name, attributes }) =>
-        /\/(generate|runs\/)/.test(`${name}${attributes['url.full']}`),
-      )
-      if (waterfall.root && waterfall.missingParents.length === 0 && toUs.every(({ spanId }) => answered(spanId))) {
-        return waterfall
-      }
+      if (waterfall.root && waterfall.missingParents.length === 0 && open.length === 0) return waterfall
     } else {
       await response.body?.cancel()
     }

@@ -18,6 +18,11 @@ interface Answer {
   error?: { message: string }
 }
 
+class PopupClosed extends Error {
+  override readonly name = 'PopupClosed'
+  override readonly message = 'The popup has closed.'
+}
+
 /** Longest wait for something in the popup, milliseconds. */
 const TIMEOUT_MS = 30_000
 
@@ -30,6 +35,11 @@ export class ToolbarPopup {
   private constructor(session: CDPSession, sessionId: string) {
     this.#session = session
     this.#sessionId = sessionId
+    session.on('Target.detachedFromTarget', (gone) => {
+      if (gone.sessionId !== this.#sessionId) return
+      for (const waiting of this.#pending.values()) waiting.reject(new PopupClosed())
+      this.#pending.clear()
+    })
     session.on('Target.receivedMessageFromTarget', ({ sessionId, message }) => {
       if (sessionId !== this.#sessionId) return
       const answer = JSON.parse(message) as Answer
@@ -74,7 +84,8 @@ export class ToolbarPopup {
     const waiting = Promise.withResolvers<unknown>()
     this.#pending.set(id, waiting)
     const message = JSON.stringify({ id, method, params })
-    await this.#session.send('Target.sendMessageToTarget', { sessionId: this.#sessionId, message })
+    const sent = this.#session.send('Target.sendMessageToTarget', { sessionId: this.#sessionId, message })
+    sent.catch(() => waiting.reject(new PopupClosed()))
     return waiting.promise as Promise<T>
   }
 
@@ -133,8 +144,12 @@ export class ToolbarPopup {
   async press(key: 'Enter' | 'Tab'): Promise<void> {
     const code = { Enter: 13, Tab: 9 }[key]
     const text = key === 'Enter' ? '\r' : ''
-    for (const type of ['keyDown', 'keyUp']) {
-      await this.#send('Input.dispatchKeyEvent', { type, key, code: key, windowsVirtualKeyCode: code, text })
+    const event = { key, code: key, windowsVirtualKeyCode: code, text }
+    try {
+      for (const type of ['keyDown', 'keyUp']) await this.#send('Input.dispatchKeyEvent', { type, ...event })
+    } catch (error) {
+      // What the key did may have closed the popup, as opening a tab does.
+      if (!(error instanceof PopupClosed)) throw error
     }
   }
 

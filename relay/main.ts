@@ -72,6 +72,8 @@ function start(config: Config, log: Log): void {
   }
   process.on('SIGTERM', () => stop('SIGTERM'))
   process.on('SIGINT', () => stop('SIGINT'))
+  // Whoever started us is gone; nobody else would stop us.
+  process.on('disconnect', () => stop('disconnect'))
 }
 
 try {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   ATTR_COMPILE_OUTCOME,
   ATTR_FAILURE_CODE,
@@ -22,15 +22,20 @@ const FOREIGN: CompileOptions = { trust: 'foreign' }
 const ENDLESS = page(String.raw`\loop\iftrue\repeat`)
 
 let toolchain: Toolchain
-let foldersBefore: string[]
+let temporary: string
 
 beforeAll(async () => {
   toolchain = await readToolchain()
-  foldersBefore = await jobFolders()
+  // A temporary folder of our own: other tests compile at the same time.
+  temporary = await mkdtemp(join(tmpdir(), 'pass-ats-test-'))
+  vi.stubEnv('TMPDIR', temporary)
 })
 
 afterAll(async () => {
-  expect(await jobFolders(), 'job folders left behind').toEqual(foldersBefore)
+  vi.unstubAllEnvs()
+  const left = await readdir(temporary)
+  await rm(temporary, { recursive: true })
+  expect(left, 'job folders left behind').toEqual([])
 })
 
 describe('Tectonic', () => {
@@ -115,20 +120,22 @@ describe('Tectonic', () => {
   })
 
   it('lets LaTeX from outside write nowhere but in its job', async () => {
-    const target = join(tmpdir(), `pass-ats-written-${process.pid}`)
+    const target = join(temporary, 'written')
     const tex = page(
       String.raw`\newwrite\out\immediate\openout\out=${target}.txt \immediate\write\out{x}\closeout\out x`,
     )
     await tectonic()
       .compile(tex, FOREIGN)
       .catch(() => {})
-    expect((await readdir(tmpdir())).filter((name) => name.startsWith('pass-ats-written-'))).toEqual([])
+    expect(await readdir(temporary)).toEqual([])
   })
 
   it('ends an endless loop and leaves no process', async () => {
-    const failure = await failureOf(tectonic({ timeoutMs: 700 }).compile(ENDLESS, FOREIGN))
-    expect(failure.code).toBe('compile_timeout')
-    expect(await processes()).toEqual([])
+    const compiling = failureOf(tectonic({ timeoutMs: 1_500 }).compile(ENDLESS, FOREIGN))
+    const started = await processesOfSandbox()
+    expect((await compiling).code).toBe('compile_timeout')
+    // Polled: a killed process is in the list for the few milliseconds that the kernel takes its memory back.
+    await expect.poll(() => alive(started)).toEqual([])
   })
 
   it('says that memory ran out when Tectonic takes all it is allowed', async () => {
@@ -147,10 +154,11 @@ describe('Tectonic', () => {
   it('ends the process at once when the run is abandoned', async () => {
     const abandon = new AbortController()
     const compiling = failureOf(tectonic().compile(ENDLESS, { ...FOREIGN, signal: abandon.signal }))
-    await expect.poll(processes).not.toEqual([])
+    const started = await processesOfSandbox()
     abandon.abort()
     expect((await compiling).code).toBe('interrupted')
-    expect(await processes()).toEqual([])
+    // Polled: a killed process is in the list for the few milliseconds that the kernel takes its memory back.
+    await expect.poll(() => alive(started)).toEqual([])
   })
 
   it('says so when Tectonic is not there', async () => {
@@ -220,12 +228,28 @@ async function textOf({ pdf }: Compiled): Promise<string> {
   }
 }
 
-/** Processes of ours that typeset: they alone name the toolchain's folder. */
-async function processes(): Promise<string[]> {
-  const listed = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,stat=,args='])
-  return listed.stdout.split('\n').filter((line) => line.includes('resume.tex') && !/^\s*\d+\s+\d+\s+Z/.test(line))
+/** Process IDs of a compile of ours that has just begun: bubblewrap and, inside it, Tectonic. */
+async function processesOfSandbox(): Promise<number[]> {
+  let found: number[] = []
+  await expect
+    .poll(async () => {
+      const all = await processes()
+      const outside = all.filter(({ parent, args }) => parent === process.pid && args.includes('resume.tex'))
+      const inside = all.filter(({ parent }) => outside.some(({ pid }) => pid === parent))
+      found = [...outside, ...inside].map(({ pid }) => pid)
+      return inside.length
+    })
+    .toBe(1)
+  return found
 }
 
-async function jobFolders(): Promise<string[]> {
-  return (await readdir(tmpdir())).filter((name) => name.startsWith('pass-ats-compile-'))
+async function alive(pids: number[]): Promise<number[]> {
+  return (await processes()).filter(({ pid, zombie }) => pids.includes(pid) && !zombie).map(({ pid }) => pid)
+}
+
+async function processes() {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,stat=,args='])
+  return [...stdout.matchAll(/^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/gm)].map(([, pid, parent, state, args = '']) => {
+    return { pid: Number(pid), parent: Number(parent), zombie: state?.startsWith('Z'), args }
+  })
 }

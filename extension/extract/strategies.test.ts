@@ -97,12 +97,18 @@ describe('a hostile page', () => {
     return reading
   }
 
-  test('with 20,000 elements is given up rather than copied', () => {
-    const { attempts } = timed(`<main>${POSTING}${'<p><b>x</b></p>'.repeat(10_000)}</main>`, 2_000)
+  test('with 20,000 elements is still read, and with 200,000 given up', () => {
+    const page = (paragraphs: number) => `<main>${POSTING}${'<p><b>x</b></p>'.repeat(paragraphs)}</main>`
+    expect(timed(page(10_000), 10_000).posting).toMatchObject({ title: 'Clerk' })
+    expect(timed(page(100_000), 10_000).attempts.at(-1)).toMatchObject({ gaveUp: 'unreadable' })
+  })
+
+  test('nested as deep as a browser allows, with thousands of paragraphs at the bottom, is given up too', () => {
+    const { attempts } = timed(`${'<div>'.repeat(480)}${POSTING}${'<p>x</p>'.repeat(5_000)}`, 2_000)
     expect(attempts.at(-1)).toMatchObject({ gaveUp: 'unreadable' })
   })
 
-  test('nested 5,000 deep ends without a posting or with one, but ends', () => {
+  test('nested 5,000 deep is given up without running out of stack', () => {
     timed(`${'<div>'.repeat(5_000)}${POSTING}${'</div>'.repeat(5_000)}`, 5_000)
   })
 
