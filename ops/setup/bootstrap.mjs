@@ -41,8 +41,8 @@ process.exit(await run(node, [script, ...args]))
 async function install() {
   const started = Date.now()
   const line = () => `  ${'Dependencies'.padEnd(16)}npm install  ${Math.round((Date.now() - started) / 1000)} s`
-  const tick = process.stdout.isTTY ? setInterval(() => process.stdout.write(`\r${line()}`), 500) : undefined
-  if (!tick) console.log(`${line().replace(/ {2}\d+ s$/, '')} (once; a minute or so)`)
+  const tick = process.stderr.isTTY ? setInterval(() => process.stderr.write(`\r${line()}`), 500) : undefined
+  if (!tick) console.error(`${line().replace(/ {2}\d+ s$/, '')} (once; a minute or so)`)
   // npm warns that this Node is older than some packages ask for (they will run on the newer one it is installing)
   // and about install scripts that package.json already decides on. True, harmless, and alarming: held back.
   let said = ''
@@ -63,13 +63,13 @@ async function install() {
   })
   forward.stop()
   clearInterval(tick)
-  if (tick) process.stdout.write('\r\x1b[K')
+  if (tick) process.stderr.write('\r\x1b[K')
   if (code !== 0) {
     process.stderr.write(said)
     fail('The dependencies could not be installed; npm says why above. Try again with:\n\n    npm install\n', code)
   }
   writeFileSync(installedLock, lock)
-  console.log(line())
+  console.error(line())
 }
 
 /** Runs a program in the person's terminal and gives its exit code. */
