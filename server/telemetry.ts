@@ -22,7 +22,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { readConfig } from './config.ts'
 
 // Without it `import { createServer } from 'node:http'` is not instrumented, and there are no HTTP server spans.
-register('@opentelemetry/instrumentation/hook.mjs', import.meta.url)
+register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
 
 const UNTRACED = new Set(['/healthz', '/readyz'])
 

@@ -37,7 +37,7 @@ export async function aptInstall(...packages: string[]): Promise<void> {
  * the machine's package lists are neither needed nor changed: apt is given a sources list and state folders of its own.
  */
 export async function unpackPackages(
-  { id }: Debian,
+  system: Debian,
   { release, packages, into, work }: { release: string; packages: string[]; into: string; work: string },
 ): Promise<void> {
   const apt = join(work, `apt-${release}`)
@@ -45,7 +45,10 @@ export async function unpackPackages(
   await mkdir(join(apt, 'archives', 'partial'), { recursive: true })
   await mkdir(into, { recursive: true })
   const sources = join(apt, 'sources.list')
-  await writeFile(sources, `deb ${await mirror()} ${release} ${id === 'ubuntu' ? 'main universe' : 'main'}\n`)
+  await writeFile(
+    sources,
+    `deb ${await mirror(system)} ${release} ${system.id === 'ubuntu' ? 'main universe' : 'main'}\n`,
+  )
   await writeFile(join(apt, 'status'), '')
   const own = [
     `Dir::Etc::SourceList=${sources}`,
@@ -65,16 +68,26 @@ export async function unpackPackages(
   await rm(apt, { recursive: true, force: true })
 }
 
-// The mirror this machine is set up for, rather than one named here: it is reachable from here, the other may not be.
-async function mirror(): Promise<string> {
+/**
+ * The mirror this machine is set up for, rather than one named here: it is reachable from here, the other may not be.
+ * Asked without release information, so that it works before the first `apt-get update` of a new machine.
+ */
+async function mirror({ id, codename }: Debian): Promise<string> {
+  const format = '$(RELEASE) $(COMPONENT) $(REPO_URI)'
   const targets = await output('apt-get', [
     'indextargets',
+    '--no-release-info',
     '--format',
-    '$(COMPONENT) $(REPO_URI)',
+    format,
     'Created-By: Packages',
   ])
-  const uri = targets.match(/^main (\S+)$/m)?.[1]
-  if (!uri) throw new Error('apt has no source with a "main" component')
+  const uris = targets.split('\n').flatMap((line) => {
+    const [release, component, uri] = line.split(' ')
+    return release === codename && component === 'main' && uri ? [uri] : []
+  })
+  // Third parties name their releases and components alike; the distribution's own archive is called after itself.
+  const uri = uris.find((candidate) => new RegExp(`/${id}/?$`).test(candidate)) ?? uris[0]
+  if (!uri) throw new Error(`apt has no source for the "main" component of ${codename}`)
   return uri
 }
 
