@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from '@playwright/test'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { endOfRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import type { Stack } from '../ops/stack.ts'
 import { FAILURES, type FailureCode } from '../server/contract.ts'
@@ -20,11 +21,11 @@ async function generateAndFail(journey: Journey, code: FailureCode, url: string)
   expect(await popup.waitForText('failure-code')).toBe(code)
   expect(await popup.text('failure-message')).toBe(FAILURES[code].message)
   expect(await popup.text('failure-advice')).toBe(FAILURES[code].advice)
-  const { run } = await journey.browser.worker.evaluate(() => chrome.storage.local.get('run'))
-  expect(await popup.text('run-id')).toBe((run as RunState).id.slice(0, 8))
+  const run = await endOfRun(journey.browser)
+  expect(await popup.text('run-id')).toBe(run.id.slice(0, 8))
   await popup.close()
   await page.close()
-  return run as RunState
+  return run
 }
 
 /** The trace marks the root and the span that failed, each with the code. */

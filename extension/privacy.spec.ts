@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { endOfRun, newestRun } from '../ops/demonstration.ts'
 import { anotherStack, test } from './journey.ts'
 
 /** A string that nothing else would ever contain, one for each place a person's words can be in. */
@@ -68,11 +69,9 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
     const page = await browser.context.newPage()
     await page.goto(posting.url)
     const popup = await browser.openPopup(page)
+    const before = await newestRun(browser)
     await popup.click('generate')
-    await popup.waitFor(`['done', 'failed'].includes(document.body.dataset.status)`)
-    const { run } = (await browser.worker.evaluate(() => chrome.storage.local.get('run'))) as {
-      run: { id: string; status: string; failure?: { code: string } }
-    }
+    const run = await endOfRun(browser, before?.id)
     runs.push(run.id)
     await journey.trace(run, stack.relayUrl)
     await popup.close()

@@ -40,6 +40,9 @@ export async function launchBrowser(executablePath: string): Promise<Browser> {
       `--load-extension=${EXTENSION_DIR}`,
       // Allows a toolbar click over the debugging protocol; only this throw-away profile is concerned.
       '--enable-unsafe-extension-debugging',
+      // A headless screen is 800 by 600, and a popup gets what room the screen leaves it.
+      '--screen-info={1600x1200}',
+      '--window-size=1400,1000',
       '--disable-gpu',
       '--disable-background-networking',
       '--disable-component-update',

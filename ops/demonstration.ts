@@ -73,31 +73,41 @@ export async function generate(browser: Browser, posting: string): Promise<RunSt
   const page = await browser.context.newPage()
   await page.goto(urlOf(posting))
   const popup = await browser.openPopup(page)
+  const before = await newestRun(browser)
   await popup.click('generate')
-  const run = await endOfRun(browser)
+  const run = await endOfRun(browser, before?.id)
   await popup.close()
   await page.close()
   return run
 }
 
-/** The newest run once it has ended, as the extension's storage tells it. */
-export function endOfRun(browser: Browser): Promise<RunState> {
-  return browser.worker.evaluate(async (timeoutMs) => {
-    const { promise, resolve, reject } = Promise.withResolvers<RunState>()
-    const look = async () => {
-      const { run } = (await chrome.storage.local.get('run')) as { run?: RunState }
-      if (run && run.status !== 'running') resolve(run)
-    }
-    chrome.storage.onChanged.addListener(look)
-    const late = setTimeout(() => reject(new Error('The run did not end in time.')), timeoutMs)
-    try {
-      await look()
-      return await promise
-    } finally {
-      clearTimeout(late)
-      chrome.storage.onChanged.removeListener(look)
-    }
-  }, RUN_MS)
+/** The newest run as the extension's storage tells it, ended or not. */
+export async function newestRun(browser: Browser): Promise<RunState | undefined> {
+  const { run } = await browser.worker.evaluate(() => chrome.storage.local.get('run'))
+  return run as RunState | undefined
+}
+
+/** The newest run once it has ended; `before` is the ID of an earlier one that is not meant. */
+export function endOfRun(browser: Browser, before?: string): Promise<RunState> {
+  return browser.worker.evaluate(
+    async ({ before, timeoutMs }) => {
+      const { promise, resolve, reject } = Promise.withResolvers<RunState>()
+      const look = async () => {
+        const { run } = (await chrome.storage.local.get('run')) as { run?: RunState }
+        if (run && run.id !== before && run.status !== 'running') resolve(run)
+      }
+      chrome.storage.onChanged.addListener(look)
+      const late = setTimeout(() => reject(new Error('The run did not end in time.')), timeoutMs)
+      try {
+        await look()
+        return await promise
+      } finally {
+        clearTimeout(late)
+        chrome.storage.onChanged.removeListener(look)
+      }
+    },
+    { before, timeoutMs: RUN_MS },
+  )
 }
 
 /** The trace, once the browser's part is there and no span's parent is missing. */
