@@ -5,6 +5,8 @@ import browser from 'webextension-polyfill'
 import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_START_RUN, RPC_SYSTEM } from '../names.ts'
 import type { RunStarted, StartRun, StartRunMessage } from './messages.ts'
 import { startRun } from './run.ts'
+import { RunFailure } from './run-failure.ts'
+import { readRunState, writeRunState } from './run-state.ts'
 import { readSettings } from './settings.ts'
 import { flush } from './tracer/flush.ts'
 import { resourceAttributes, sessionId } from './tracer/identity.ts'
@@ -41,17 +43,37 @@ async function onStartRun(request: StartRun): Promise<RunStarted> {
   const served = tracer.start(RPC_START_RUN, call, { kind: SpanKind.SERVER, startTime: receivedAt, attributes })
   served.end()
   call.end()
-  void ended.then(() => {
+  void ended.finally(() => {
     current = undefined
-    return upload()
+    void upload()
   })
   return { runId: traceId }
 }
 
+/** Never rejects: what could not be sent stays for the next time. */
 async function upload(): Promise<void> {
-  const { relayUrl } = await readSettings()
-  await flush(journal, relayUrl, await resourceAttributes())
+  try {
+    const { relayUrl } = await readSettings()
+    await flush(journal, relayUrl, await resourceAttributes())
+  } catch {
+    // Storage cannot be read now, so nothing was sent and nothing is lost.
+  }
 }
 
+/** A run whose worker has died does not go on by itself: it is said to have ended, so that the person can press again. */
+async function closeInterruptedRun(): Promise<void> {
+  const state = await readRunState()
+  if (current || state?.status !== 'running') return
+  const failure = RunFailure.of('interrupted').body
+  await writeRunState({ ...state, status: 'failed', failure, endedAt: Date.now() })
+}
+
+// By default pages' content scripts may read and write what extensions store: here, a resume and where it is sent.
+// Firefox does not have the call, and keeps storage from nobody.
+void chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' })
+
+// An open popup holds a connection, which is lost with the worker: connecting again is what wakes the next one.
+browser.runtime.onConnect.addListener(() => {})
+
 // What an earlier worker left behind.
-void upload()
+void closeInterruptedRun().finally(upload)

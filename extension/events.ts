@@ -14,15 +14,16 @@ const MAX_RETRY_MS = 10_000
 
 /**
  * Calls `onEvent` for each event, once and in order, and returns after the run's last one. Continues with
- * `Last-Event-ID` after a lost connection. Throws RunFailure server_unreachable when it cannot, or the failure the
- * relay or server answers with.
+ * `Last-Event-ID` after a lost connection. Throws RunFailure server_unreachable when it cannot, interrupted when
+ * `deadline` aborts first, or the failure that the relay or server answers with.
  */
 export async function followEvents(
   relay: RelayClient,
   parent: Span,
-  path: string,
+  deadline: AbortSignal,
   onEvent: (event: RunEvent) => Promise<void>,
 ): Promise<void> {
+  const path = `/runs/${parent.spanContext().traceId}/events`
   const progress = { lastEventId: 0, retryMs: 2_000, ended: false }
   for (let lost = 0; ; lost++) {
     const before = progress.lastEventId
@@ -33,7 +34,7 @@ export async function followEvents(
         {
           method: 'GET',
           path,
-          signal: silence.signal,
+          signal: AbortSignal.any([silence.signal, deadline]),
           headers: {
             accept: 'text/event-stream',
             ...(before > 0 ? { 'last-event-id': String(before) } : {}),
@@ -43,6 +44,7 @@ export async function followEvents(
       )
       if (progress.ended) return
     } catch (error) {
+      if (deadline.aborted) throw RunFailure.of('interrupted', error)
       const failure = RunFailure.from(error)
       // Only a broken connection is worth another try; an answer is an answer.
       if (failure.body.code !== 'relay_unreachable' && failure.body.code !== 'server_unreachable') throw failure
@@ -73,9 +75,7 @@ async function readStream(
   const reader = events.getReader()
   try {
     for (;;) {
-      const { value, done } = await reader.read().catch((cause: unknown) => {
-        throw RunFailure.of('server_unreachable', cause)
-      })
+      const { value, done } = await reader.read()
       if (done) return
       const id = Number(value.id)
       if (!Number.isInteger(id) || id <= progress.lastEventId) continue

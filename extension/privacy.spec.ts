@@ -33,7 +33,7 @@ const profile = {
   education: [{ institution: canary('School'), area: canary('Area') }],
   skills: [{ name: canary('Skill'), keywords: [canary('Keyword')] }],
 }
-planted.push('555 0142', '7719')
+planted.push('555 0142 7719')
 
 const posting = {
   url: `https://jobs.quill.example/${canary('Path')}/42?candidate=${canary('Query')}#${canary('Fragment')}`,
@@ -105,7 +105,8 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
     }
     expect(left['the server\u2019s log'], 'the search would find something').toContain('run done')
     for (const [place, text] of Object.entries(left)) {
-      for (const word of planted) expect(text.toLowerCase(), place).not.toContain(word.toLowerCase())
+      const found = planted.filter((word) => text.toLowerCase().includes(word.toLowerCase()))
+      expect(found, place).toEqual([])
     }
 
     // The model gets what it needs to choose bullets, and neither who the person is nor how to reach them.

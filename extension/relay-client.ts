@@ -14,7 +14,7 @@ import { markFailed, type Tracer } from './tracer/tracer.ts'
 
 export interface RelayRequest {
   method: 'GET' | 'POST'
-  /** Path on the relay; ours, so it holds no more than a run ID. */
+  /** Path on the relay, made here and never taken from an answer: it goes into a span. */
   path: string
   body?: unknown
   headers?: Record<string, string>
@@ -51,10 +51,13 @@ export class RelayClient {
       const response = await this.#fetch(url, request, this.#tracer.headers(span, request.waiting))
       span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, response.status)
       if (!response.ok) throw await failureOf(response)
-      return await read(response)
+      return await read(response).catch((cause: unknown) => {
+        // Cut off, or not what was promised: either way the other side did not give its answer.
+        throw cause instanceof RunFailure ? cause : RunFailure.of('server_unreachable', cause)
+      })
     } catch (error) {
       const failure = RunFailure.from(error)
-      markFailed(span, failure.body.code)
+      markFailed(span, failure)
       throw failure
     } finally {
       span.end()
@@ -82,5 +85,7 @@ async function failureOf(response: Response): Promise<RunFailure> {
   const parsed = ErrorBody.safeParse(await response.json().catch(() => undefined))
   if (parsed.success) return new RunFailure(parsed.data.error)
   if ([502, 503, 504].includes(response.status)) return RunFailure.of('server_unreachable')
-  return RunFailure.of(response.status === 413 ? 'request_too_large' : 'internal')
+  if (response.status === 413) return RunFailure.of('request_too_large')
+  // Nothing of ours answers like this: the address leads somewhere else.
+  return RunFailure.of('relay_unreachable')
 }

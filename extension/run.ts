@@ -25,8 +25,12 @@ import { type RunState, writeRunState } from './run-state.ts'
 import { readSettings } from './settings.ts'
 import { markFailed, type Tracer, traceparentOf } from './tracer/tracer.ts'
 
+/** Longest wait for the page's answer. Reading the largest of pages takes a second. */
+const EXTRACT_MS = 20_000
 /** Longest wait for the answer to POST /generate, and for the PDF once it is made. */
 const REQUEST_MS = 30_000
+/** Longest run. Well below STALE_AFTER_MS of the popup, so that a run always ends by itself. */
+const RUN_MS = 8 * 60_000
 /** Any extension API call resets the worker's 30 s idle clock; a streaming fetch does not. */
 const KEEP_ALIVE_MS = 20_000
 const MAX_PDF_BYTES = 10 * 1024 * 1024
@@ -54,9 +58,9 @@ async function complete(tracer: Tracer, root: Span, view: RunView, tabId: number
     const posting = await extract(tracer, root, tabId)
     root.setAttribute(ATTR_POSTING_SOURCE, posting.source)
     await view.update({ posting: { title: posting.title, company: posting.company } })
-    const { run, done } = await generate(tracer, root, relay, view, { profile, posting })
+    const done = await generate(tracer, root, relay, view, { profile, posting })
     await view.update({ step: 'deliver' })
-    await deliver(tracer, root, relay, run, done.fileName)
+    await deliver(tracer, root, relay, done.fileName)
     await view.end({
       status: 'done',
       pdf: { fileName: done.fileName, pages: done.pages, sizeBytes: done.sizeBytes },
@@ -64,7 +68,7 @@ async function complete(tracer: Tracer, root: Span, view: RunView, tabId: number
     })
   } catch (error) {
     const failure = RunFailure.from(error)
-    markFailed(root, failure.body.code)
+    markFailed(root, failure)
     await view.end({ status: 'failed', failure: failure.body })
   } finally {
     clearInterval(keepAlive)
@@ -72,7 +76,7 @@ async function complete(tracer: Tracer, root: Span, view: RunView, tabId: number
   }
 }
 
-/** Asks the page for its posting. Throws RunFailure page_unreadable or posting_not_found. */
+/** Asks the page for its posting. Throws RunFailure page_unreadable, page_interrupted or posting_not_found. */
 async function extract(tracer: Tracer, root: Span, tabId: number): Promise<Posting> {
   const call = tracer.start(RPC_EXTRACT_POSTING, root, {
     kind: SpanKind.CLIENT,
@@ -89,7 +93,7 @@ async function extract(tracer: Tracer, root: Span, tabId: number): Promise<Posti
     return posting
   } catch (error) {
     const failure = RunFailure.from(error)
-    markFailed(call, failure.body.code)
+    markFailed(call, failure)
     throw failure
   } finally {
     call.end()
@@ -97,12 +101,30 @@ async function extract(tracer: Tracer, root: Span, tabId: number): Promise<Posti
 }
 
 async function askTab(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
+  const answer = injectAndAsk(tabId, message)
+  const late = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(RunFailure.of('page_interrupted')), EXTRACT_MS)
+    answer.then(
+      () => clearTimeout(timer),
+      () => clearTimeout(timer),
+    )
+  })
+  return Promise.race([answer, late])
+}
+
+async function injectAndAsk(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
   try {
-    await browser.scripting.executeScript({ target: { tabId }, files: [contentScript] })
-    return await browser.tabs.sendMessage(tabId, message)
+    // At once: the person sees the posting, and a page may wait for ever for a script that does not come.
+    await browser.scripting.executeScript({ target: { tabId }, files: [contentScript], injectImmediately: true })
   } catch (cause) {
     // The browser's own pages, its store, other extensions' pages: closed to us, and rightly.
-    throw RunFailure.of('page_unreadable', cause)
+    const gone = cause instanceof Error && /No tab with id|removed|closed|navigat/i.test(cause.message)
+    throw RunFailure.of(gone ? 'page_interrupted' : 'page_unreadable', cause)
+  }
+  try {
+    return await browser.tabs.sendMessage(tabId, message)
+  } catch (cause) {
+    throw RunFailure.of('page_interrupted', cause)
   }
 }
 
@@ -115,25 +137,25 @@ async function generate(
   relay: RelayClient,
   view: RunView,
   body: { profile: Profile; posting: Posting },
-): Promise<{ run: Run; done: Done }> {
+): Promise<Done> {
   const stage = tracer.start(SPAN_GENERATE, root, { attributes: { [ATTR_STAGE]: 'generate' } })
   try {
     await view.update({ step: 'llm' })
-    const run = await relay.request(
+    await relay.request(
       stage,
       { method: 'POST', path: '/generate', body, signal: AbortSignal.timeout(REQUEST_MS), waiting: stage },
       async (response) => Run.parse(await response.json()),
     )
     let last: RunEvent | undefined
-    await followEvents(relay, stage, run.events, async (event) => {
+    await followEvents(relay, stage, AbortSignal.timeout(RUN_MS), async (event) => {
       last = event
       await view.show(event)
     })
-    if (last?.type === 'done') return { run, done: last }
+    if (last?.type === 'done') return last
     throw last?.type === 'failed' ? new RunFailure(last.failure) : RunFailure.of('server_unreachable')
   } catch (error) {
     const failure = RunFailure.from(error)
-    markFailed(stage, failure.body.code)
+    markFailed(stage, failure)
     throw failure
   } finally {
     stage.end()
@@ -141,25 +163,29 @@ async function generate(
 }
 
 /** Brings the PDF into the browser's own storage. Throws RunFailure pdf_invalid when what comes is none. */
-async function deliver(tracer: Tracer, root: Span, relay: RelayClient, run: Run, fileName: string): Promise<void> {
+async function deliver(tracer: Tracer, root: Span, relay: RelayClient, fileName: string): Promise<void> {
   const stage = tracer.start(SPAN_DELIVER, root, { attributes: { [ATTR_STAGE]: 'deliver' } })
+  const { traceId } = stage.spanContext()
   try {
-    const bytes = await relay.request(
-      stage,
-      { method: 'GET', path: run.pdf, signal: AbortSignal.timeout(REQUEST_MS) },
-      (response) => response.bytes(),
-    )
+    const path = `/runs/${traceId}/resume.pdf`
+    const bytes = await relay.request(stage, { method: 'GET', path, signal: AbortSignal.timeout(REQUEST_MS) }, readPdf)
     stage.setAttribute(ATTR_PDF_SIZE, bytes.byteLength)
-    const isPdf = new TextDecoder('latin1').decode(bytes.subarray(0, 5)) === '%PDF-'
-    if (!isPdf || bytes.byteLength > MAX_PDF_BYTES) throw RunFailure.of('pdf_invalid')
-    await storeDelivered(run.id, fileName, bytes)
+    await storeDelivered(traceId, fileName, bytes)
   } catch (error) {
     const failure = RunFailure.from(error)
-    markFailed(stage, failure.body.code)
+    markFailed(stage, failure)
     throw failure
   } finally {
     stage.end()
   }
+}
+
+async function readPdf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(response.headers.get('content-length')) > MAX_PDF_BYTES) throw RunFailure.of('pdf_invalid')
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  const isPdf = new TextDecoder('latin1').decode(bytes.subarray(0, 5)) === '%PDF-'
+  if (!isPdf || bytes.byteLength > MAX_PDF_BYTES) throw RunFailure.of('pdf_invalid')
+  return bytes
 }
 
 /** The run's state as it is shown, written at every change. */
@@ -170,13 +196,14 @@ class RunView {
     this.#state = { id, startedAt, status: 'running', step: 'extract' }
   }
 
+  /** Never rejects: a disk without room may blind the popup, but must not cost the run. */
   async update(change: Partial<RunState>): Promise<void> {
     this.#state = { ...this.#state, ...change }
-    await writeRunState(this.#state)
+    await writeRunState(this.#state).catch(() => undefined)
   }
 
   async show(event: RunEvent): Promise<void> {
-    if (event.type === 'queued') await this.update({ queuePosition: event.position })
+    if (event.type === 'queued') await this.update({ queuePosition: event.ahead })
     if (event.type === 'stage' && event.state === 'started') {
       const { queuePosition: _, ...rest } = this.#state
       this.#state = rest

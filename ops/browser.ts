@@ -18,6 +18,8 @@ export interface Browser {
   worker: Worker
   /** Opens a page of the extension, e.g. `options/options.html`. */
   openExtensionPage(path: string): Promise<Page>
+  /** Stops the service worker, as the browser does with one that is idle. */
+  stopWorker(): Promise<void>
   /** Clicks the extension's toolbar button on a tab: opens its popup and grants it that tab (`activeTab`). */
   openPopup(page: Page): Promise<ToolbarPopup>
   close(): Promise<void>
@@ -63,6 +65,15 @@ export async function launchBrowser(executablePath: string): Promise<Browser> {
       const page = await context.newPage()
       await page.goto(`chrome-extension://${extensionId}/${path}`)
       return page
+    },
+    stopWorker: async () => {
+      // Not a page of its own: that would take the front, and close an open popup.
+      const [page] = context.pages()
+      if (!page) throw new Error('No page is open.')
+      const session = await context.newCDPSession(page)
+      await session.send('ServiceWorker.enable')
+      await session.send('ServiceWorker.stopAllWorkers')
+      await session.detach()
     },
     openPopup: (page) => ToolbarPopup.open(context, extensionId, page),
     close: async () => {

@@ -1,22 +1,30 @@
-/** Builds the extension into `extension/dist`. */
+/** Builds the extension: for Chromium into `extension/dist`, for Firefox into `extension/dist-firefox`. */
 
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
+import type { Target } from '../extension/manifest.ts'
 import { EXTENSION_DIR } from './browser.ts'
+import { FIREFOX_EXTENSION_DIR } from './firefox.ts'
 import type { Progress } from './setup/progress.ts'
 
+const BUILDS = {
+  chromium: { name: 'Extension', folder: EXTENSION_DIR },
+  firefox: { name: 'Extension (Firefox)', folder: FIREFOX_EXTENSION_DIR },
+}
+
 /** Half a second, so it is done every time: nobody ever tests yesterday's extension. */
-export async function buildExtension(progress: Progress): Promise<void> {
-  await progress.step('Extension', async () => {
+export async function buildExtension(progress: Progress, target: Target = 'chromium'): Promise<void> {
+  const { name, folder } = BUILDS[target]
+  await progress.step(name, async () => {
     // crxjs announces its inner build on the console, with a warning about its own settings; this step has its line.
     const { log, warn } = console
     console.log = console.warn = () => {}
     try {
       const configFile = fileURLToPath(new URL('../vite.config.ts', import.meta.url))
-      await build({ configFile, logLevel: 'error' })
+      await build({ configFile, mode: target === 'firefox' ? 'firefox' : 'production', logLevel: 'error' })
     } finally {
       Object.assign(console, { log, warn })
     }
-    return { value: undefined, shown: EXTENSION_DIR }
+    return { value: undefined, shown: folder }
   })
 }

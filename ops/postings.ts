@@ -29,18 +29,22 @@ export function urlOf(file: string): string {
   return `https://${posting.host}${posting.path}`
 }
 
+/** The page at an address, as UTF-8; undefined when no bundled one is visited there. */
+export function pageAt(url: string): Buffer | undefined {
+  const file = Object.keys(bundledPostings()).find((name) => urlOf(name) === url)
+  return file && readFileSync(new URL(file, FOLDER))
+}
+
 /**
  * Answers the browser's pages with the bundled postings. Not a server of ours behind a rule of names: most job boards
  * are on the browser's list of hosts that it visits by TLS only.
  */
 export async function serveBundledPostings(context: BrowserContext): Promise<void> {
-  const files = new Map(Object.keys(bundledPostings()).map((file) => [urlOf(file), file]))
   await context.route(
     ({ protocol, hostname }) => /^https?:$/.test(protocol) && hostname !== '127.0.0.1',
     async (route) => {
-      const file = files.get(route.request().url())
-      if (!file) return route.fulfill({ status: 404, contentType: 'text/plain', body: 'no such page' })
-      const body = readFileSync(new URL(file, FOLDER))
+      const body = pageAt(route.request().url())
+      if (!body) return route.fulfill({ status: 404, contentType: 'text/plain', body: 'no such page' })
       return route.fulfill({ status: 200, contentType: 'text/html; charset=utf-8', body })
     },
   )

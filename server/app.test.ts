@@ -85,7 +85,7 @@ it('continues a stream after Last-Event-ID', async () => {
 
 it('ends open streams and marks the run when the server stops', async () => {
   const run = runs.create('0123456789abcdef0123456789abcdef')
-  run.append({ type: 'queued', position: 1 })
+  run.append({ type: 'queued', ahead: 1 })
   const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events')
   runs.interruptAll()
   const events = await eventsOf(response)

@@ -47,7 +47,7 @@ export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
   app.post('/generate', bodyLimit({ maxSize: MAX_GENERATE_BYTES, onError: tooLarge }), async (c) => {
     const request = await readRequest(c)
     const cause = trace.getActiveSpan()?.spanContext()
-    const id = cause?.traceId ?? randomTraceId()
+    const id = cause?.traceId ?? traceIdOf(c.req.header('traceparent')) ?? randomTraceId()
     const known = runs.get(id)
     trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, known !== undefined)
     if (known) return c.json(known.view(), 200)
@@ -138,7 +138,13 @@ function parentOf(cause: SpanContext | undefined): { parent: OtelContext; links:
   return { parent: trace.setSpanContext(outer, waiting), links: [{ context: cause }] }
 }
 
-/** Only without an SDK: a run needs an ID even where nothing is traced. */
+/** Without an SDK nobody has read the header, and the run's ID is still the one that its caller knows. */
+function traceIdOf(traceparent: string | undefined): string | undefined {
+  const id = RunId.safeParse(traceparent?.split('-')[1])
+  return id.success ? id.data : undefined
+}
+
+/** Only for a caller that sends no context to a server without an SDK: a run needs an ID all the same. */
 function randomTraceId(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex')
 }

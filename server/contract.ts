@@ -145,6 +145,11 @@ export const FAILURES = {
     message: 'The browser does not let extensions read this page.',
     advice: 'Open the job posting in an ordinary tab, then press Generate again.',
   },
+  page_interrupted: {
+    status: 400,
+    message: 'The page closed, changed or stopped answering while we were reading it.',
+    advice: 'Wait until the page has loaded, then press Generate again.',
+  },
   posting_not_found: {
     status: 400,
     message: 'We could not find a job posting on this page.',
@@ -287,7 +292,8 @@ export type Run = z.infer<typeof Run>
 
 /** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
 export const RunEvent = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('queued'), position: z.int().min(0) }),
+  /** Waiting for the typesetter, with so many runs waiting before it; over when the stage has started. */
+  z.object({ type: z.literal('queued'), ahead: z.int().min(0) }),
   z.object({ type: z.literal('stage'), stage: z.enum(SERVER_STAGES), state: z.enum(['started', 'finished']) }),
   z.object({
     type: z.literal('done'),

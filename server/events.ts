@@ -20,6 +20,9 @@ export function streamEvents(c: Context, run: RunLog, shutdown: AbortSignal): Re
   const lastEventId = Number(/^\d{1,6}$/.exec(c.req.header('last-event-id') ?? '')?.[0] ?? 0)
   span?.setAttributes({
     [ATTR_SSE_RESUMED]: lastEventId > 0,
+    [ATTR_SSE_EVENTS_SENT]: 0,
+    // Until something else is known: when the client leaves, the span has ended before anything here hears of it.
+    [ATTR_SSE_CLOSE_REASON]: 'client_disconnected',
     ...(lastEventId > 0 ? { [ATTR_SSE_LAST_EVENT_ID]: String(lastEventId) } : {}),
   })
   c.header('X-Accel-Buffering', 'no')
@@ -36,11 +39,12 @@ export function streamEvents(c: Context, run: RunLog, shutdown: AbortSignal): Re
       for await (const { id, event } of run.after(lastEventId, stop)) {
         await stream.writeSSE({ id: String(id), data: JSON.stringify(event) })
         sent++
+        span?.setAttribute(ATTR_SSE_EVENTS_SENT, sent)
       }
     } finally {
       clearInterval(heartbeat)
-      const reason = gone.signal.aborted ? 'client_disconnected' : shutdown.aborted ? 'server_shutdown' : 'finished'
-      span?.setAttributes({ [ATTR_SSE_EVENTS_SENT]: sent, [ATTR_SSE_CLOSE_REASON]: reason })
+      if (!gone.signal.aborted)
+        span?.setAttribute(ATTR_SSE_CLOSE_REASON, shutdown.aborted ? 'server_shutdown' : 'finished')
     }
   })
 }

@@ -52,23 +52,27 @@ export async function runPipeline(
   parent: Context,
   cause: Link[],
 ): Promise<void> {
+  const begin = (name: ServerStage) => run.append({ type: 'stage', stage: name, state: 'started' })
   const stage = async <T>(name: ServerStage, work: () => Promise<T>): Promise<T> => {
-    run.append({ type: 'stage', stage: name, state: 'started' })
     const result = await inStage(name, parent, cause, work)
     run.append({ type: 'stage', stage: name, state: 'finished' })
     return result
   }
   try {
     const { signal } = run.abort
+    begin('llm')
     const resume = await stage('llm', () => tailor(request, llm, signal))
+    begin('latex')
     const document = await stage('latex', async () => renderLatex(resume, template))
     const { pdf } = await stage('compile', () =>
       tectonic.compile(document.tex, {
         trust: 'own',
         signal,
-        onQueued: (position) => run.append({ type: 'queued', position }),
+        onQueued: (ahead) => run.append({ type: 'queued', ahead }),
+        onTurn: () => begin('compile'),
       }),
     )
+    begin('validate')
     const { pages, sizeBytes } = await stage('validate', async () => {
       const valid = await validatePdf(pdf, document.mustContain)
       await publish(run, pdf)

@@ -55,8 +55,10 @@ export interface CompileOptions {
   /** Whose LaTeX it is: our own template's, or anyone's, which never runs outside the sandbox. */
   trust: 'own' | 'foreign'
   signal?: AbortSignal
-  /** Hears the place in the queue, 1 being next, each time it changes. */
-  onQueued?: (position: number) => void
+  /** Hears how many wait before it, each time that changes; never when it need not wait. */
+  onQueued?: (ahead: number) => void
+  /** Hears that the wait, if there was one, is over. */
+  onTurn?: () => void
 }
 
 const JOB = 'resume'
@@ -93,8 +95,12 @@ export class Tectonic {
    * Compiles LaTeX. Throws Failure: latex_invalid, unsupported_character, compile_timeout, out_of_memory,
    * tectonic_crash, tectonic_unavailable, sandbox_unavailable, overloaded or interrupted. The process is gone by then.
    */
-  async compile(tex: string, { trust, signal, onQueued }: CompileOptions): Promise<Compiled> {
-    return this.#turns.run(() => this.#traced(tex, trust, signal), { signal, onQueued })
+  async compile(tex: string, { trust, signal, onQueued, onTurn }: CompileOptions): Promise<Compiled> {
+    const work = () => {
+      onTurn?.()
+      return this.#traced(tex, trust, signal)
+    }
+    return this.#turns.run(work, { signal, onQueued })
   }
 
   // The span starts when the process may: waiting for a turn is the compile stage's time, not Tectonic's.

@@ -19,15 +19,12 @@ export class Turns {
   }
 
   /**
-   * Runs work when its turn comes. `onQueued` hears the place in the queue, 1 being next, each time it changes. Throws
+   * Runs work when its turn comes. `onQueued` hears how many wait before it, each time that changes. Throws
    * Failure('overloaded') at once when the queue is full, Failure('interrupted') when aborted while waiting.
    */
   async run<T>(
     work: () => Promise<T>,
-    {
-      signal,
-      onQueued,
-    }: { signal?: AbortSignal | undefined; onQueued?: ((position: number) => void) | undefined } = {},
+    { signal, onQueued }: { signal?: AbortSignal | undefined; onQueued?: ((ahead: number) => void) | undefined } = {},
   ): Promise<T> {
     if (signal?.aborted) throw new Failure('interrupted')
     if (this.#running < this.#concurrency) this.#running++
@@ -43,7 +40,7 @@ export class Turns {
     }
   }
 
-  #wait(signal: AbortSignal | undefined, onQueued: ((position: number) => void) | undefined): Promise<void> {
+  #wait(signal: AbortSignal | undefined, onQueued: ((ahead: number) => void) | undefined): Promise<void> {
     if (this.#waiting.length >= this.#queueLimit) throw new Failure('overloaded')
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -56,7 +53,7 @@ export class Turns {
           signal?.removeEventListener('abort', leave)
           resolve()
         },
-        moved: () => onQueued?.(this.#waiting.indexOf(waiter) + 1),
+        moved: () => onQueued?.(this.#waiting.indexOf(waiter)),
       }
       signal?.addEventListener('abort', leave, { once: true })
       this.#waiting.push(waiter)

@@ -37,7 +37,10 @@ export async function startProfileForm(): Promise<void> {
   showDirty()
 
   textarea.addEventListener('input', typed)
-  addEventListener('pagehide', keepNow)
+  addEventListener('pagehide', () => {
+    // Only what this page knows: another tab of options may have a draft of its own.
+    if (isDirty()) keepNow()
+  })
   part('profile-save', HTMLButtonElement).addEventListener('click', save)
   discard.addEventListener('click', discardChanges)
   part('profile-example', HTMLButtonElement).addEventListener('click', () => {
@@ -56,7 +59,8 @@ export async function startProfileForm(): Promise<void> {
 }
 
 async function save(): Promise<void> {
-  const checked = checkProfile(textarea.value)
+  const text = textarea.value
+  const checked = checkProfile(text)
   showProblems(checked.problems ?? [])
   if (checked.problems) {
     keepNow()
@@ -70,7 +74,9 @@ async function save(): Promise<void> {
     clearTimeout(draftTimer)
     await keepDraft(undefined)
     showSaved(checked.profile)
-    savedText = textarea.value
+    // What was typed while it was being saved is not saved.
+    savedText = text
+    if (isDirty()) keepNow()
     showDirty()
     say(status, 'ok', 'Saved.')
   } catch {

@@ -98,12 +98,12 @@ function paintOutcome({ status, hint, result, failure }: PopupView): void {
   setText('open-options', status === 'first_run' ? 'Add your profile' : 'Open options')
 }
 
-function paintRunId(runId: string | undefined): void {
+function paintRunId(runId: PopupView['runId']): void {
   // Its place is kept before the first run: nothing moves when the ID arrives.
   part('run', HTMLElement).style.visibility = runId ? 'visible' : 'hidden'
   const id = part('run-id', HTMLElement)
-  setText('run-id', runId?.slice(0, 8) ?? '')
-  id.title = runId ?? ''
+  setText('run-id', runId?.shown ?? '')
+  id.title = runId?.full ?? ''
 }
 
 function show(name: string, shown: boolean): void {

@@ -1,4 +1,5 @@
 import { expect } from '@playwright/test'
+import { endOfRun } from '../../ops/demonstration.ts'
 import { urlOf } from '../../ops/postings.ts'
 import { test } from '../journey.ts'
 
@@ -35,5 +36,42 @@ test('a popup that is closed and opened again shows the same run', async ({ jour
   await second.waitForText('open-pdf')
   expect(await second.text('run-id')).toBe(id)
   await second.close()
+  await page.close()
+})
+
+test('Copy puts the whole ID on the clipboard, and where that is not allowed shows it for copying by hand', async ({
+  journey,
+}) => {
+  await journey.settings(undefined)
+  const page = await journey.browser.context.newPage()
+  await page.goto(urlOf('lever.html'))
+  const popup = await journey.browser.openPopup(page)
+  await popup.click('generate')
+  await popup.waitForText('failure-code')
+  const { id } = await endOfRun(journey.browser)
+  // The clipboard itself belongs to the desktop, which is not there.
+  await popup.evaluate(`navigator.clipboard.writeText = async (text) => { globalThis.copied = text }`)
+  await popup.click('copy-id')
+  expect(await popup.waitFor('globalThis.copied')).toBe(id)
+  await popup.evaluate(`navigator.clipboard.writeText = async () => { throw new Error('not allowed') }`)
+  await popup.click('copy-id')
+  await popup.waitFor(`getSelection().toString() === ${JSON.stringify(id)}`)
+  await popup.close()
+  await page.close()
+})
+
+test('a run whose worker has died is said to be interrupted, and the next can start', async ({ journey }) => {
+  await journey.settings('short')
+  const page = await journey.browser.context.newPage()
+  await page.goto(urlOf('lever.html'))
+  const popup = await journey.browser.openPopup(page)
+  const lost = { id: 'a'.repeat(32), status: 'running', startedAt: Date.now(), step: 'llm' }
+  await journey.browser.worker.evaluate((run) => chrome.storage.local.set({ run }), lost)
+  await popup.waitFor(`document.body.dataset.status === 'running'`)
+  await journey.browser.stopWorker()
+  expect(await popup.waitForText('failure-code')).toBe('interrupted')
+  await popup.click('generate')
+  await popup.waitForText('open-pdf')
+  await popup.close()
   await page.close()
 })

@@ -12,8 +12,16 @@ import { type PopupFacts, viewOf } from './view.ts'
 /** A worker that is asleep wakes in tens of milliseconds; after this it is not coming. */
 const START_TIMEOUT_MS = 10_000
 const TICK_MS = 250
+/** A worker that dies at once on starting must not be started in a tight loop. */
+const RECONNECT_MS = 100
 
-const facts: Omit<PopupFacts, 'now'> = { run: undefined, hasProfile: true, starting: false, trouble: undefined }
+const facts: Omit<PopupFacts, 'now'> = {
+  run: undefined,
+  hasProfile: true,
+  starting: false,
+  trouble: undefined,
+  idInFull: false,
+}
 let announced: string | undefined
 
 function draw(): void {
@@ -68,9 +76,9 @@ async function copyId(): Promise<void> {
     announce('The run ID is copied.')
   } catch {
     // No clipboard here: show the whole ID, selected, so that the person can copy it by hand.
-    const id = part('run-id', HTMLElement)
-    id.textContent = facts.run.id
-    getSelection()?.selectAllChildren(id)
+    facts.idInFull = true
+    draw()
+    getSelection()?.selectAllChildren(part('run-id', HTMLElement))
     announce('Copying is not allowed here. The full run ID is selected.')
     return
   }
@@ -103,6 +111,12 @@ browser.storage.onChanged.addListener((changes, area) => {
   draw()
 })
 
+/** Keeps the worker's end in view: with it goes the connection, and connecting again starts the next worker. */
+function stayConnected(): void {
+  browser.runtime.connect({ name: 'popup' }).onDisconnect.addListener(() => setTimeout(stayConnected, RECONNECT_MS))
+}
+
+stayConnected()
 facts.run = await readRunState()
 facts.hasProfile = (await readSettings()).profile !== undefined
 draw()

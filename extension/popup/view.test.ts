@@ -16,7 +16,15 @@ const run = (more: Partial<RunState> = {}): RunState => ({
   ...more,
 })
 const view = (facts: Partial<PopupFacts> = {}) =>
-  viewOf({ run: undefined, hasProfile: true, starting: false, trouble: undefined, now: START + 3_400, ...facts })
+  viewOf({
+    run: undefined,
+    hasProfile: true,
+    starting: false,
+    trouble: undefined,
+    idInFull: false,
+    now: START + 3_400,
+    ...facts,
+  })
 const failed = (code: (typeof FAILURE_CODES)[number]) =>
   run({ status: 'failed', endedAt: START + 900, failure: { code, ...FAILURES[code] } })
 

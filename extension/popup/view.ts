@@ -4,7 +4,7 @@ import type { FailureBody } from '../../server/contract.ts'
 import { type RunState, STEPS, type Step } from '../run-state.ts'
 import { agoText, durationText, elapsedText, sizeText } from './duration.ts'
 
-/** A run that has said nothing for this long has lost its worker: the longest deadline of a run is well below. */
+/** A run older than this has lost its worker, and no other came: a run ends by itself well before. */
 export const STALE_AFTER_MS = 10 * 60_000
 
 /** What the popup knows when it draws itself. */
@@ -15,6 +15,8 @@ export interface PopupFacts {
   starting: boolean
   /** The background could not be asked: what happened, what to do. */
   trouble: string | undefined
+  /** The clipboard is closed to us: the whole ID is shown, for copying by hand. */
+  idInFull: boolean
   /** Epoch milliseconds. */
   now: number
 }
@@ -43,7 +45,8 @@ export interface PopupView {
   steps: { step: Step; words: string; state: StepState }[]
   /** Steps finished, of `steps.length`, and the same in words. */
   progress: { done: number; text: string }
-  runId?: string
+  /** As it is shown: the first eight digits, or all when it must be copied by hand; and all of it. */
+  runId?: { shown: string; full: string }
   /** The finished resume, ready to be opened. */
   result?: { fileName: string; facts: string; keywords: string }
   failure?: { code?: string; message: string; advice: string; detail?: string; opensOptions: boolean }
@@ -101,7 +104,9 @@ export function viewOf(facts: PopupFacts): PopupView {
       done,
       text: status === 'running' ? `Step ${done + 1} of ${steps.length}${words}` : `${done} of ${steps.length} steps`,
     },
-    ...(facts.run ? { runId: facts.run.id } : {}),
+    ...(facts.run
+      ? { runId: { shown: facts.idInFull ? facts.run.id : facts.run.id.slice(0, 8), full: facts.run.id } }
+      : {}),
     ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf) } : {}),
     ...(failure ? { failure } : {}),
     ...(hintOf(status) ? { hint: hintOf(status) } : {}),

@@ -3,15 +3,15 @@
  * forgets at the first `await`, so context is never ambient here: it travels in the message.
  */
 
-/** One message. Header values as in W3C Trace Context and W3C Baggage. */
+import { RPC_EXTRACT_POSTING, SPAN_EXTRACT, SPAN_EXTRACT_STRATEGY } from '../../names.ts'
+
+/** One message. */
 export interface Envelope<T> {
   /** RPC method: one of the RPC_* names. */
   type: string
   payload: T
-  /** Absent from the popup: background starts the trace. Never taken from a page. */
+  /** W3C Trace Context. Absent from the popup: background starts the trace. Never taken from a page. */
   traceparent?: string
-  tracestate?: string
-  baggage?: string
 }
 
 /**
@@ -31,6 +31,17 @@ export interface HopSpan {
   attributes: Record<string, string | number | boolean>
   /** `error.type` when it failed. */
   errorType?: string
+}
+
+const HOP_SPANS: ReadonlySet<string> = new Set([RPC_EXTRACT_POSTING, SPAN_EXTRACT, SPAN_EXTRACT_STRATEGY])
+
+/** Whether it is a span as a content script records them: a known name, proper IDs, and times. */
+export function isHopSpan(span: HopSpan): boolean {
+  const ids = [span.spanId, span.parentSpanId]
+  const times = [span.startTime, span.endTime]
+  return (
+    HOP_SPANS.has(span.name) && ids.every((id) => /^(?!0{16})[0-9a-f]{16}$/.test(id)) && times.every(Number.isFinite)
+  )
 }
 
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/

@@ -6,6 +6,7 @@
 import { type HrTime, type Link, SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-web'
 import browser from 'webextension-polyfill'
+import { isListed } from '../../closed-list.ts'
 import { ATTR_ERROR_TYPE } from '../../names.ts'
 import type { HopSpan } from './envelope.ts'
 
@@ -65,8 +66,10 @@ export class Journal implements SpanProcessor {
   }
 
   #write(span: JournaledSpan): void {
+    const attributes = Object.entries(span.attributes).filter(([name]) => isListed(name))
+    const listed = { ...span, attributes: Object.fromEntries(attributes) }
     const write = browser.storage.local
-      .set({ [PREFIX + span.spanId]: JSON.stringify(span) })
+      .set({ [PREFIX + span.spanId]: JSON.stringify(listed) })
       // Storage is full or gone: the span is lost, the run must not be.
       .catch(() => undefined)
       .finally(() => this.#writes.delete(write))

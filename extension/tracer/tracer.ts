@@ -15,12 +15,15 @@ import {
 } from '@opentelemetry/api'
 import { WebTracerProvider } from '@opentelemetry/sdk-trace-web'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_SESSION_ID, SERVICE_EXTENSION } from '../../names.ts'
-import type { FailureCode } from '../../server/contract.ts'
-import { type HopSpan, parseTraceparent } from './envelope.ts'
+import type { RunFailure } from '../run-failure.ts'
+import { type HopSpan, isHopSpan, parseTraceparent } from './envelope.ts'
 import type { Journal } from './journal.ts'
 
 /** W3C Trace Context level 2: sampled and random. Everything is recorded; what is kept is decided behind. */
 export const TRACE_FLAGS = 0x03
+
+/** More than there are strategies, twice over. */
+const MAX_HOP_SPANS = 32
 
 export interface SpanOptions {
   kind?: SpanKind
@@ -56,9 +59,12 @@ export class Tracer {
     )
   }
 
-  /** Takes over spans that a content script recorded; those of another trace are dropped. */
+  /**
+   * Takes over spans that a content script recorded. It shares its process with the page, so they are held against
+   * what it can have recorded, and the rest is dropped.
+   */
   adopt(spans: readonly HopSpan[], traceId: string): void {
-    for (const span of spans) {
+    for (const span of spans.slice(0, MAX_HOP_SPANS).filter(isHopSpan)) {
       this.#journal.adopt(traceId, { ...span, attributes: { ...span.attributes, [ATTR_SESSION_ID]: this.#sessionId } })
     }
   }
@@ -84,8 +90,9 @@ export function traceparentOf(span: Span): string {
   return header
 }
 
-/** Marks a span as failed. Codes only: a message might quote a page or a profile. */
-export function markFailed(span: Span, code: FailureCode, errorType: string = code): void {
+/** Marks a span as failed: the code, and the class of what nobody foresaw. A message might quote a page or a profile. */
+export function markFailed(span: Span, { body, cause }: RunFailure): void {
+  const unforeseen = body.code === 'internal' && cause instanceof Error ? cause.name : undefined
   span.setStatus({ code: SpanStatusCode.ERROR })
-  span.setAttributes({ [ATTR_FAILURE_CODE]: code, [ATTR_ERROR_TYPE]: errorType })
+  span.setAttributes({ [ATTR_FAILURE_CODE]: body.code, [ATTR_ERROR_TYPE]: unforeseen ?? body.code })
 }

@@ -1,0 +1,98 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net'
+import { expect } from '@playwright/test'
+import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { endOfRun } from '../ops/demonstration.ts'
+import { urlOf } from '../ops/postings.ts'
+import { anotherStack, rowsNamed, test } from './journey.ts'
+
+/** A wire to a relay that can be cut in the middle of whatever goes through it. */
+async function wireTo(url: string) {
+  const { hostname, port } = new URL(url)
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = dial(Number(port), hostname)
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on('error', () => socket.destroy())
+      socket.on('close', () => sockets.delete(socket))
+    }
+    near.pipe(far).pipe(near)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut,
+    close: async () => {
+      server.close()
+      cut()
+      await once(server, 'close')
+    },
+  }
+}
+
+test('a connection that is cut in the middle of a run is taken up where it was, and the run is one trace', async ({
+  journey,
+}) => {
+  const endpoint = await startOpenAiEndpoint('held')
+  const stack = await anotherStack({ LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1' })
+  const wire = await wireTo(stack.relayUrl)
+  try {
+    await journey.settings('short', wire.url)
+    const page = await journey.browser.context.newPage()
+    await page.goto(urlOf('lever.html'))
+    const popup = await journey.browser.openPopup(page)
+    await popup.click('generate')
+    // The first event is the model's stage: once it shows, the stream stands.
+    await popup.waitFor(`document.querySelector('[aria-current=step]')?.innerText.includes('Choose what fits')`)
+    await expect.poll(() => endpoint.requests.length).toBe(1)
+    wire.cut()
+    endpoint.release()
+    const run = await endOfRun(journey.browser)
+    expect(run).toMatchObject({ status: 'done' })
+    expect(endpoint.requests, 'the run was made once').toHaveLength(1)
+    const waterfall = await journey.trace(run, stack.relayUrl)
+    const streams = rowsNamed(waterfall, 'GET /runs/{id}/events', 'pass-ats-server')
+    expect(streams.at(-1)?.attributes).toMatchObject({
+      'pass_ats.sse.close_reason': 'finished',
+      'pass_ats.sse.resumed': true,
+    })
+    expect(streams.length).toBeGreaterThanOrEqual(2)
+    expect(streams[0]?.attributes['pass_ats.sse.close_reason']).toBe('client_disconnected')
+    await popup.close()
+    await page.close()
+  } finally {
+    await wire.close()
+    await stack.stop()
+    await endpoint.close()
+  }
+})
+
+test('a page that never finishes loading is read all the same', async ({ journey }) => {
+  await journey.settings('short')
+  const { context } = journey.browser
+  const page = await context.newPage()
+  const held = Promise.withResolvers<void>()
+  await context.route('https://slow.example/**', async (route) => {
+    await held.promise
+    await route.abort()
+  })
+  const address = urlOf('lever.html')
+  await page.goto(address, { waitUntil: 'commit' })
+  await page.evaluate(() => {
+    const script = document.createElement('script')
+    script.src = 'https://slow.example/never.js'
+    document.head.append(script)
+  })
+  const popup = await journey.browser.openPopup(page)
+  await popup.click('generate')
+  expect(await endOfRun(journey.browser)).toMatchObject({ status: 'done' })
+  held.resolve()
+  await popup.close()
+  await page.close()
+  await context.unroute('https://slow.example/**')
+})
