@@ -10,12 +10,14 @@ import { ErrorBody, MAX_GENERATE_BYTES, Run, RunEvent } from './contract.ts'
 import { TEMPLATE } from './latex.ts'
 import { Runs } from './runs.ts'
 import { Tectonic } from './tectonic.ts'
+import { Working } from './working.ts'
 
 let distDir: string
 let tectonic: Tectonic
 let app: Hono
 let runs: Runs
 let shutdown: AbortController
+let working: Working
 
 const posting = { source: 'json-ld', title: 'Engineer', company: 'Acme', location: '', description: 'Kafka and Go' }
 const profile = {
@@ -30,12 +32,15 @@ beforeAll(async () => {
 afterAll(() => rm(distDir, { recursive: true }))
 beforeEach(() => {
   runs = new Runs(distDir)
+  working = new Working()
   shutdown = new AbortController()
   app = createApp({
     runs,
     pipeline: { llm: undefined, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
+    working,
+    hosts: ['resumes.example'],
     shutdown: shutdown.signal,
-    ready: () => true,
+    ready: () => tectonic.ready(),
   })
 })
 
@@ -90,6 +95,136 @@ it('ends open streams and marks the run when the server stops', async () => {
   runs.interruptAll()
   const events = await eventsOf(response)
   expect(events.at(-1)?.event).toMatchObject({ type: 'failed', failure: { code: 'interrupted' } })
+})
+
+it('lets go of a stream when the server stops, also when its run has not ended', async () => {
+  runs.create('0123456789abcdef0123456789abcdef').append({ type: 'queued', ahead: 1 })
+  const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events')
+  shutdown.abort()
+  expect((await eventsOf(response)).length).toBeLessThanOrEqual(1)
+})
+
+it('makes a run once, however often it is posted', async () => {
+  const traceparent = '00-0123456789abcdef0123456789abcdef-0123456789abcdef-03'
+  const post = () =>
+    app.request('/generate', {
+      method: 'POST',
+      body: JSON.stringify({ profile, posting }),
+      headers: { 'content-type': 'application/json', traceparent },
+    })
+  const answers = await Promise.all([post(), post(), post()])
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 202])
+  const bodies = await Promise.all(answers.map((answer) => answer.json()))
+  expect(new Set(bodies.map(({ id }) => id))).toEqual(new Set(['0123456789abcdef0123456789abcdef']))
+  const events = await eventsOf(await app.request('/runs/0123456789abcdef0123456789abcdef/events'))
+  expect(events.filter(({ event }) => event.type === 'done')).toHaveLength(1)
+})
+
+it('answers HEAD for a stream without starting one', async () => {
+  runs.create('0123456789abcdef0123456789abcdef')
+  const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events', { method: 'HEAD' })
+  expect(response.status).toBe(200)
+  expect(response.body).toBeNull()
+})
+
+it.each([
+  ['a page’s origin', 'http://127.0.0.1/generate', { origin: 'https://evil.example' }],
+  ['a name that somebody pointed here', 'http://rebind.evil.example/generate', {}],
+])('refuses %s', async (_, url, headers) => {
+  const response = await app.request(url, {
+    method: 'POST',
+    body: JSON.stringify({ profile, posting }),
+    headers: { 'content-type': 'application/json', ...headers },
+  })
+  expect(response.status).toBe(403)
+  expect(ErrorBody.parse(await response.json()).error.code).toBe('not_allowed')
+})
+
+it('takes requests by a name that is configured, and answers probes by any', async () => {
+  const run = await app.request('http://resumes.example/runs/0123456789abcdef0123456789abcdef')
+  expect(run.status).toBe(404)
+  expect((await app.request('http://10.0.0.7/healthz')).status).toBe(200)
+  expect((await app.request('http://10.0.0.7/readyz')).status).toBe(200)
+})
+
+it('stops the compilation with the run', async () => {
+  const endless = TEMPLATE.replace('@BODY@', '\\loop\\iftrue\\repeat @BODY@')
+  const slow = createApp({
+    runs,
+    pipeline: { llm: undefined, tectonic, template: endless, log: pino({ level: 'silent' }) },
+    working,
+    hosts: [],
+    shutdown: shutdown.signal,
+    ready: async () => true,
+  })
+  const response = await slow.request('/generate', {
+    method: 'POST',
+    body: JSON.stringify({ profile, posting }),
+    headers: { 'content-type': 'application/json' },
+  })
+  const { events } = Run.parse(await response.json())
+  const reader = (await slow.request(events)).body?.getReader()
+  for (let seen = ''; !seen.includes('"compile"'); ) seen += new TextDecoder().decode((await reader?.read())?.value)
+  runs.interruptAll()
+  await working.done()
+  await reader?.cancel()
+})
+
+it('stops a compilation with its caller, and with the server', async () => {
+  const body = '\\documentclass{article}\\begin{document}\\loop\\iftrue\\repeat\\end{document}'
+  const caller = new AbortController()
+  const left = app.request('/compile', { method: 'POST', body, signal: caller.signal })
+  const stopped = app.request('/compile', { method: 'POST', body })
+  caller.abort()
+  expect((await left).status).toBe(503)
+  shutdown.abort()
+  expect(ErrorBody.parse(await (await stopped).json()).error.code).toBe('interrupted')
+})
+
+it('refuses LaTeX from outside where there is no sandbox', async () => {
+  const bare = new Tectonic({
+    toolchain: { ...(await readToolchain()), bwrap: undefined },
+    timeoutMs: 30_000,
+    concurrency: 1,
+    queueLimit: 1,
+  })
+  const unsafe = createApp({
+    runs,
+    pipeline: { llm: undefined, tectonic: bare, template: TEMPLATE, log: pino({ level: 'silent' }) },
+    working,
+    hosts: [],
+    shutdown: shutdown.signal,
+    ready: () => bare.ready(),
+  })
+  const body = '\\documentclass{article}\\begin{document}x\\end{document}'
+  const response = await unsafe.request('/compile', { method: 'POST', body })
+  expect(response.status).toBe(503)
+  expect(ErrorBody.parse(await response.json()).error.code).toBe('sandbox_unavailable')
+})
+
+it('is not ready when Tectonic is not where it is said to be', async () => {
+  const gone = new Tectonic({
+    toolchain: { ...(await readToolchain()), tectonic: '/nowhere/tectonic' },
+    timeoutMs: 1_000,
+    concurrency: 1,
+    queueLimit: 1,
+  })
+  expect(await gone.ready()).toBe(false)
+  expect(await tectonic.ready()).toBe(true)
+})
+
+it('delivers whatever the posting’s company is called', async () => {
+  const run = await generate({ profile, posting: { ...posting, company: String.fromCodePoint(0x20bb7).repeat(99) } })
+  const events = await eventsOf(await app.request(run.events))
+  expect(events.at(-1)?.event).toMatchObject({ type: 'done' })
+  expect((await app.request(run.pdf)).status).toBe(200)
+})
+
+it('says that a run is gone when its PDF is', async () => {
+  const run = await generate()
+  await eventsOf(await app.request(run.events))
+  await rm(join(distDir, `${run.id}.pdf`))
+  expect((await app.request(run.pdf)).status).toBe(404)
 })
 
 it.each([

@@ -22,20 +22,33 @@ import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_REPLAYED } from '../names.
 import { type ErrorBody, GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES, RunId } from './contract.ts'
 import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
+import { onlyServices } from './origin.ts'
 import { inStage, type Pipeline, runPipeline } from './pipeline.ts'
 import type { RunLog, Runs } from './runs.ts'
+import type { Working } from './working.ts'
 
 export interface Server {
   runs: Runs
   pipeline: Pipeline
+  /** What is under way, so that a stop can wait until it has cleared up after itself. */
+  working: Working
+  /** Names this server is reached by, besides loopback. */
+  hosts: readonly string[]
   /** Aborts when the server stops: open streams end. */
   shutdown: AbortSignal
   /** Whether a PDF could be made now. */
-  ready: () => boolean
+  ready: () => Promise<boolean>
 }
 
-export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
+export function createApp({ runs, pipeline, working, hosts, shutdown, ready }: Server): Hono {
   const app = new Hono()
+
+  // Orchestrators ask by whatever address they have.
+  app.get('/healthz', (c) => c.json({ status: 'ok' }))
+  app.get('/readyz', async (c) =>
+    (await ready()) ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503),
+  )
+  app.use(onlyServices(hosts))
 
   app.use(async (c, next) => {
     await next()
@@ -54,7 +67,7 @@ export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
     const run = runs.create(id)
     const { parent, links } = parentOf(cause)
     // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
-    setImmediate(() => void runPipeline(pipeline, run, request, parent, links))
+    setImmediate(() => void working.add(runPipeline(pipeline, run, request, parent, links)))
     return c.json(run.view(), 202)
   })
 
@@ -65,7 +78,9 @@ export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
   app.get('/runs/:id/resume.pdf', async (c) => {
     const run = find(runs, c)
     if (run.last?.type !== 'done') throw new Failure('run_not_found')
-    const { size } = await stat(run.pdfPath)
+    const { size } = await stat(run.pdfPath).catch((cause) => {
+      throw new Failure('run_not_found', { reason: 'pdf_gone', cause })
+    })
     c.header('Content-Type', 'application/pdf')
     c.header('Content-Length', String(size))
     c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.last.fileName)}`)
@@ -78,14 +93,11 @@ export function createApp({ runs, pipeline, shutdown, ready }: Server): Hono {
     if (!tex.includes('\\documentclass')) {
       throw new Failure('request_invalid', { detail: 'The body must be one LaTeX file with a \\documentclass.' })
     }
-    const { signal } = c.req.raw
+    const signal = AbortSignal.any([c.req.raw.signal, shutdown])
     const compile = () => pipeline.tectonic.compile(tex, { trust: 'foreign', signal })
-    const { pdf } = await inStage('compile', context.active(), [], compile)
+    const { pdf } = await working.add(inStage('compile', context.active(), [], compile))
     return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
   })
-
-  app.get('/healthz', (c) => c.json({ status: 'ok' }))
-  app.get('/readyz', (c) => (ready() ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503)))
 
   app.notFound((c) => answer(c, new Failure('request_invalid', { detail: 'There is no such route.' }), 404))
   app.onError((error, c) => answer(c, Failure.from(error)))
@@ -103,6 +115,9 @@ function answer(c: Context, failure: Failure, status: number = failure.status): 
 }
 
 async function readRequest(c: Context): Promise<GenerateRequest> {
+  if (!c.req.header('content-type')?.startsWith('application/json')) {
+    throw new Failure('request_invalid', { detail: 'The body must be application/json.' })
+  }
   const body = await c.req.json().catch(() => {
     throw new Failure('request_invalid', { detail: 'The body is not JSON.' })
   })

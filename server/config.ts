@@ -10,6 +10,8 @@ const Environment = z.object({
   SERVER_HOST: z.string().default('127.0.0.1'),
   /** 0 lets the operating system pick. */
   SERVER_PORT: z.coerce.number().int().min(0).max(65_535).default(4320),
+  /** Names this server is reached by besides loopback, with commas between. */
+  SERVER_HOSTS: z.string().default(''),
   DIST_DIR: z.string().default('dist'),
   /** JSON file describing Tectonic, its bundle and the sandbox, as set-up writes it. */
   TOOLCHAIN: z.preprocess(blankAsUnset, z.string().optional()),
@@ -32,6 +34,7 @@ const Environment = z.object({
 export interface Config {
   host: string
   port: number
+  hosts: string[]
   distDir: string
   toolchainPath: string | undefined
   templatePath: string | undefined
@@ -52,6 +55,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   return {
     host: e.SERVER_HOST,
     port: e.SERVER_PORT,
+    hosts: e.SERVER_HOSTS.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean),
     distDir: e.DIST_DIR,
     toolchainPath: e.TOOLCHAIN,
     templatePath: e.RESUME_TEMPLATE,
@@ -68,4 +74,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: e.LOG_LEVEL,
   }
+}
+
+/**
+ * Lets only these auto-instrumentations start. A list of what is off would let in whatever the next version adds, and
+ * the package has no other switch for a list of what is on; so this is the one place that writes the environment.
+ */
+export function allowInstrumentations(...names: string[]): void {
+  process.env.OTEL_NODE_ENABLED_INSTRUMENTATIONS = names.join(',')
 }

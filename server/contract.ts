@@ -175,6 +175,11 @@ export const FAILURES = {
     message: 'The resume service did not understand the request.',
     advice: 'Update the extension, then try again.',
   },
+  not_allowed: {
+    status: 403,
+    message: 'The resume service does not take requests from here.',
+    advice: 'Use the extension. If this is its own address, add it to the allowed hosts.',
+  },
   request_too_large: {
     status: 413,
     message: 'The profile and the posting together are too large.',

@@ -27,6 +27,8 @@ export function streamEvents(c: Context, run: RunLog, shutdown: AbortSignal): Re
   })
   c.header('X-Accel-Buffering', 'no')
   c.header('Cache-Control', 'no-store')
+  // Nobody would read the stream, and so it would never end.
+  if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream' })
   return streamSSE(c, async (stream) => {
     // streamSSE swallows write errors, so the end of the connection is taken from the request itself.
     const gone = new AbortController()

@@ -32,11 +32,15 @@ const ESCAPES: Record<string, string> = {
  * removed. What is left is what the PDF's text must hold.
  */
 export function printable(text: string): string {
-  return text
-    .normalize('NFC')
-    .replace(/\s+/gu, ' ')
-    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, '')
-    .trim()
+  return (
+    text
+      .normalize('NFC')
+      // Text pasted from a PDF brings its ligatures along; readers give the letters back.
+      .replace(/[\ufb00-\ufb06]/g, (ligature) => ligature.normalize('NFKC'))
+      .replace(/\s+/gu, ' ')
+      .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, '')
+      .trim()
+  )
 }
 
 /** LaTeX that prints the text as itself: the ten special characters escaped. */
@@ -87,8 +91,9 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
     write()
   }
   const bullets = (highlights: readonly string[]) => {
+    // \item{} and not \item: a bullet that opens with a bracket would be taken for its optional argument.
     if (highlights.length === 0) return
-    body.push('\\begin{itemize}', ...highlights.map((text) => `\\item ${expect(text)}`), '\\end{itemize}')
+    body.push('\\begin{itemize}', ...highlights.map((text) => `\\item{} ${expect(text)}`), '\\end{itemize}')
   }
 
   const { basics } = resume
@@ -96,7 +101,7 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   if (basics.label) body.push(`${expect(basics.label)}\\par`)
   const place = present(basics.location?.city, basics.location?.region, basics.location?.countryCode).join(', ')
   const profiles = (basics.profiles ?? []).flatMap(({ url, network, username }) => {
-    const text = url ?? present(network, username).join(': ')
+    const text = url || present(network, username).join(': ')
     return text ? [link(url ?? '', text.replace(/^https?:\/\//, ''))] : []
   })
   const contact = line(
@@ -125,7 +130,7 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
       for (const project of resume.projects) {
         const name = expect(project.name)
         body.push(
-          `\\entry{${line(`\\textbf{${name}}`, period(project.startDate, project.endDate ?? project.startDate))}}`,
+          `\\entry{${line(`\\textbf{${name}}`, project.endDate || !project.startDate ? period(project.startDate, project.endDate) : monthAndYear(project.startDate))}}`,
         )
         if (project.description) body.push(`${expect(project.description)}\\par`)
         bullets(project.highlights)

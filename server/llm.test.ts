@@ -58,6 +58,11 @@ it('tries once more after a 500, and not more often', async () => {
   expect(endpoint?.requests).toHaveLength(2)
 })
 
+it('does not make the person wait for as long as a 429 asks', async () => {
+  await expect(ask('error_429')).rejects.toMatchObject({ code: 'llm_rate_limited' })
+  expect(endpoint?.requests).toHaveLength(1)
+})
+
 it('gives up at the deadline on an endpoint that says nothing', async () => {
   await expect(ask('silent', { timeoutMs: 300 })).rejects.toMatchObject({ code: 'llm_timeout' })
 })

@@ -1,5 +1,6 @@
 /** One streamed, structured answer from any OpenAI-compatible endpoint, with its GenAI span. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
@@ -35,9 +36,19 @@ export interface LlmOptions {
   idleTimeoutMs: number
 }
 
+/** What is asked, and the shape the answer must have. */
+export interface Question<T extends z.ZodType = z.ZodType> {
+  system: string
+  user: string
+  shape: T
+  /** Name of the shape, as the endpoint wants one. */
+  shapeName: string
+}
+
 /** Longest answer accepted, tokens asked for and characters read. */
 const MAX_OUTPUT_TOKENS = 6_000
 const MAX_ANSWER_CHARACTERS = 200_000
+const RETRY_WAIT_MS = 1_000
 
 const tracer = trace.getTracer('pass-ats.llm')
 
@@ -47,18 +58,15 @@ export class Llm {
 
   constructor(options: LlmOptions) {
     this.#options = options
-    // One retry: the person is waiting, and a second of patience is all that a struggling endpoint gets from us.
-    this.#client = new OpenAI({ baseURL: options.baseUrl, apiKey: options.apiKey || 'none', maxRetries: 1 })
+    // No retries of the client's own: it obeys a `Retry-After` of a minute while the person waits.
+    this.#client = new OpenAI({ baseURL: options.baseUrl, apiKey: options.apiKey || 'none', maxRetries: 0 })
   }
 
   /**
    * Asks for an answer of the given shape. Neither the prompt nor the answer is recorded.
    * Throws Failure llm_unauthorized, llm_rate_limited, llm_error, llm_timeout, llm_invalid_output or interrupted.
    */
-  async ask<T extends z.ZodType>(
-    question: { system: string; user: string; shape: T; shapeName: string },
-    signal: AbortSignal,
-  ): Promise<z.infer<T>> {
+  async ask<T extends z.ZodType>(question: Question<T>, signal: AbortSignal): Promise<z.infer<T>> {
     const { hostname, port, protocol } = new URL(this.#options.baseUrl)
     const attributes = {
       [ATTR_GEN_AI_OPERATION]: 'chat',
@@ -89,37 +97,40 @@ export class Llm {
     )
   }
 
-  async #stream(
-    question: { system: string; user: string; shape: z.ZodType; shapeName: string },
-    signal: AbortSignal,
-    span: Span,
-  ): Promise<string> {
+  #request({ system, user, shape, shapeName }: Question): OpenAI.ChatCompletionCreateParamsStreaming {
+    return {
+      model: this.#options.model,
+      messages: [
+        { role: 'system', content: system },
+        { role: 'user', content: user },
+      ],
+      max_completion_tokens: MAX_OUTPUT_TOKENS,
+      response_format: {
+        type: 'json_schema',
+        json_schema: { name: shapeName, strict: true, schema: z.toJSONSchema(shape) },
+      },
+      stream: true,
+      stream_options: { include_usage: true },
+    }
+  }
+
+  async #stream(question: Question, signal: AbortSignal, span: Span): Promise<string> {
     const patience = new Patience(this.#options, signal)
     // Session baggage is for our own services; the propagator would hand it to the provider too.
     const outgoing = propagation.deleteBaggage(context.active())
     const askedAt = performance.now()
+    const request = this.#request(question)
     let answer = ''
     let finishReason: string | null = null
     try {
-      const stream = await context.with(outgoing, () =>
-        this.#client.chat.completions.create(
-          {
-            model: this.#options.model,
-            messages: [
-              { role: 'system', content: question.system },
-              { role: 'user', content: question.user },
-            ],
-            max_completion_tokens: MAX_OUTPUT_TOKENS,
-            response_format: {
-              type: 'json_schema',
-              json_schema: { name: question.shapeName, strict: true, schema: z.toJSONSchema(question.shape) },
-            },
-            stream: true,
-            stream_options: { include_usage: true },
-          },
-          { signal: patience.signal },
-        ),
-      )
+      const ask = () =>
+        context.with(outgoing, () => this.#client.chat.completions.create(request, { signal: patience.signal }))
+      const stream = await ask().catch(async (error: unknown) => {
+        const wait = patienceFor(error)
+        if (wait === undefined) throw error
+        await delay(wait, undefined, { signal: patience.signal })
+        return ask()
+      })
       let first = true
       for await (const chunk of stream) {
         patience.heard()
@@ -192,6 +203,15 @@ class Patience {
     if (this.#deadline.aborted || this.#idle.signal.aborted) return new Failure('llm_timeout')
     return undefined
   }
+}
+
+/** The one wait that a struggling endpoint gets, milliseconds; undefined for what a second try would not mend. */
+function patienceFor(error: unknown): number | undefined {
+  if (!(error instanceof OpenAI.APIError) || error instanceof OpenAI.APIUserAbortError) return undefined
+  const worthwhile = error.status === undefined || error.status === 429 || error.status >= 500
+  const after = Number(error.headers?.get('retry-after') ?? 0) * 1000
+  // The person is waiting: asked for more than a second, or for a date, we say so instead.
+  return worthwhile && after <= RETRY_WAIT_MS ? Math.max(after, RETRY_WAIT_MS / 2) : undefined
 }
 
 function parseAnswer<T extends z.ZodType>(answer: string, shape: T): z.infer<T> {

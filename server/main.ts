@@ -2,16 +2,19 @@
 
 import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { serve } from '@hono/node-server'
 import { trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { TEMPLATE } from './latex.ts'
+import { clearLeftovers } from './leftovers.ts'
 import { Llm } from './llm.ts'
 import { Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
+import { Working } from './working.ts'
 
 const config = readConfig(process.env)
 const log = pino({
@@ -35,13 +38,23 @@ const tectonic = new Tectonic({
 })
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
 const runs = new Runs(config.distDir)
+const working = new Working()
 const shutdown = new AbortController()
 const app = createApp({
   runs,
   pipeline: { llm: config.llm ? new Llm(config.llm) : undefined, tectonic, template, log },
   shutdown: shutdown.signal,
-  ready: () => toolchain !== undefined,
+  working,
+  hosts: config.hosts,
+  ready: () => tectonic.ready(),
 })
+
+const clear = async () => {
+  const removed = await clearLeftovers(config.distDir, tmpdir(), Date.now())
+  if (removed > 0) log.info({ removed }, 'leftovers cleared')
+}
+await clear()
+setInterval(clear, 3_600_000).unref()
 
 const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ address, port }) => {
   const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`
@@ -65,6 +78,8 @@ async function stop() {
     if ('closeIdleConnections' in server) server.closeIdleConnections()
     setTimeout(resolve, 2_000).unref()
   })
+  // Killed compilations remove their folders, with the resume in them; half a second is plenty.
+  await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await stopTelemetry()
   process.exit(0)
 }

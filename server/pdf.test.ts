@@ -78,6 +78,23 @@ it('refuses a PDF that lacks what it must hold, or has it in another order', asy
   await expect(validatePdf(pdf, document.mustContain.toReversed())).rejects.toMatchObject(refused)
 })
 
+it('prints what people paste: brackets first, ligatures, a micro sign', async () => {
+  const odd = ['[Lead] Built it', '[2019 Certi\ufb01ed', 'Cut latency to 50 \u00b5s', '* starred', '<tag> && ~']
+  const profile = { basics: { name: 'Ada [Quill]' }, work: [{ name: '[Northwind]', highlights: odd }] }
+  const resume = await tailor({ profile, posting }, undefined, new AbortController().signal)
+  const document = renderLatex(resume)
+  const { pdf } = await tectonic.compile(document.tex, { trust: 'own' })
+  await expect(validatePdf(pdf, document.mustContain)).resolves.toMatchObject({ pages: 1 })
+  expect(solid(await pdftotext(pdf))).toContain('Certified')
+})
+
+it('refuses a PDF of more pages than a resume has', async () => {
+  const pages = Array.from({ length: 4 }, (_, index) => `page ${index}`).join('\\newpage ')
+  const tex = `\\documentclass{article}\\begin{document}${pages}\\end{document}`
+  const { pdf } = await tectonic.compile(tex, { trust: 'own' })
+  await expect(validatePdf(pdf, [])).rejects.toMatchObject({ code: 'pdf_invalid', reason: 'page_count' })
+})
+
 it('refuses what is not a PDF, and a PDF cut in half', async () => {
   const { pdf } = await make('short')
   const refused = { code: 'pdf_invalid', reason: 'unreadable' }

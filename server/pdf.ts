@@ -13,8 +13,8 @@ export interface ValidPdf {
   sizeBytes: number
 }
 
-// Readers differ in where they put spaces and line ends, never in the characters between them.
-const solid = (text: string) => text.normalize('NFC').replace(/\s+/gu, '')
+// Readers differ in where they put spaces and line ends, and in which of two equal characters they give back (µ, μ).
+const solid = (text: string) => text.normalize('NFKC').replace(/\s+/gu, '')
 
 /**
  * Checks that the PDF opens, has 1 to 3 pages and at most 2 MiB, and that its text holds the given strings in their

@@ -124,8 +124,9 @@ async function publish(run: RunLog, pdf: Uint8Array): Promise<void> {
 
 /** `Ada-Lovelace-Acme.pdf`: letters, digits and hyphens of any script, so that every file system takes it. */
 function fileNameOf({ profile, posting }: GenerateRequest): string {
-  const words = `${profile.basics.name} ${posting.company}`.normalize('NFC').match(/[\p{L}\p{N}]+/gu) ?? []
-  return `${words.join('-').slice(0, 80) || 'resume'}.pdf`
+  const words = `${profile.basics.name} ${posting.company}`.normalize('NFKC').match(/[\p{L}\p{N}]+/gu) ?? []
+  // By characters: half of a surrogate pair is no text, and cannot be put into a header.
+  return `${Array.from(words.join('-')).slice(0, 80).join('') || 'resume'}.pdf`
 }
 
 function causeOf(failure: Failure): string | undefined {

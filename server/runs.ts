@@ -40,17 +40,24 @@ export class RunLog {
 
   /** Events after the given id, as they come; ends after the run's last one, or when the signal aborts. */
   async *after(lastId: number, signal: AbortSignal): AsyncGenerator<{ id: number; event: RunEvent }> {
-    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    const { promise: aborted, resolve } = Promise.withResolvers<void>()
+    const onAbort = () => resolve()
+    signal.addEventListener('abort', onAbort, { once: true })
     let index = lastId
-    while (!signal.aborted) {
-      const wake = this.#wake.promise
-      for (let event = this.#events[index]; event; event = this.#events[index]) {
-        index++
-        yield { id: index, event }
-        if (signal.aborted) return
+    try {
+      while (!signal.aborted) {
+        const wake = this.#wake.promise
+        for (let event = this.#events[index]; event; event = this.#events[index]) {
+          index++
+          yield { id: index, event }
+          if (signal.aborted) return
+        }
+        if (this.ended) return
+        await Promise.race([wake, aborted])
       }
-      if (this.ended) return
-      await Promise.race([wake, aborted])
+    } finally {
+      // A listener that stays keeps the signal, and every signal it was made of, for as long as the process lives.
+      signal.removeEventListener('abort', onAbort)
     }
   }
 

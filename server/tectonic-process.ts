@@ -34,6 +34,9 @@ export function runToEnd(
     const startedAt = performance.now()
     // A process group of its own: Ctrl-C in the server's terminal is the server's to act on, not Tectonic's.
     const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
+    // Before anything else: out of file descriptors, a child comes back without pipes, and says why in this event.
+    child.on('error', reject)
+    if (!child.stdio) return
     const [, out, err, status] = child.stdio as unknown as [null, Readable, Readable, Readable]
     const stdout = keep(out)
     const stderr = keep(err)
@@ -73,10 +76,7 @@ export function runToEnd(
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
     }
-    child.on('error', (error) => {
-      cleanUp()
-      reject(error)
-    })
+    child.on('error', cleanUp)
     child.on('close', (exitCode, signalName) => {
       cleanUp()
       // bubblewrap tells of a signal inside as a shell would: 128 + its number.

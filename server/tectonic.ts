@@ -160,6 +160,14 @@ export class Tectonic {
     }
   }
 
+  /** Whether everything that a compilation needs is where the toolchain says. */
+  async ready(): Promise<boolean> {
+    return this.#usable().then(
+      () => true,
+      () => false,
+    )
+  }
+
   // Asked before each run: bubblewrap's own words for a missing folder could not be told from any other failure of it.
   async #usable(): Promise<Toolchain> {
     const toolchain = this.#toolchain

@@ -19,10 +19,12 @@ import {
   SERVICE_SERVER,
 } from '../names.ts'
 import packageJson from '../package.json' with { type: 'json' }
-import { readConfig } from './config.ts'
+import { allowInstrumentations, readConfig } from './config.ts'
 
 // Without it `import { createServer } from 'node:http'` is not instrumented, and there are no HTTP server spans.
 register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
+
+allowInstrumentations('http', 'undici')
 
 const UNTRACED = new Set(['/healthz', '/readyz'])
 
@@ -53,10 +55,6 @@ const sdk = new NodeSDK({
   logRecordProcessors: [],
   instrumentations: [
     getNodeAutoInstrumentations({
-      '@opentelemetry/instrumentation-fs': { enabled: false },
-      '@opentelemetry/instrumentation-dns': { enabled: false },
-      '@opentelemetry/instrumentation-net': { enabled: false },
-      '@opentelemetry/instrumentation-openai': { enabled: false },
       '@opentelemetry/instrumentation-http': {
         ignoreIncomingRequestHook: (request) => UNTRACED.has(request.url ?? ''),
         // Outgoing calls go through fetch (undici); what node:http sends is the exporter's own.
