@@ -1,6 +1,6 @@
 import { type CrxPlugin, crx } from '@crxjs/vite-plugin'
 import { defineConfig } from 'vite'
-import manifest from './extension/manifest.ts'
+import { manifestFor } from './extension/manifest.ts'
 
 // crxjs offers every injected script to web pages, by which any page could detect the extension. Nothing here needs
 // that: scripting.executeScript reads the file from the extension itself.
@@ -13,12 +13,19 @@ const nothingForPages: CrxPlugin = {
   },
 }
 
-export default defineConfig({
-  root: 'extension',
-  plugins: [crx({ manifest }), nothingForPages],
-  build: {
-    outDir: 'dist',
-    emptyOutDir: true,
-    rolldownOptions: { input: { resume: 'extension/resume/resume.html' } },
-  },
+// Two folders: a person has one loaded while the other is built.
+export default defineConfig(({ mode }) => {
+  const firefox = mode === 'firefox'
+  return {
+    root: 'extension',
+    plugins: [
+      crx({ manifest: manifestFor(firefox ? 'firefox' : 'chromium'), browser: firefox ? 'firefox' : 'chrome' }),
+      nothingForPages,
+    ],
+    build: {
+      outDir: firefox ? 'dist-firefox' : 'dist',
+      emptyOutDir: true,
+      rolldownOptions: { input: { resume: 'extension/resume/resume.html' } },
+    },
+  }
 })

@@ -6,6 +6,7 @@
 
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { exitOnSignals } from '../ops/closing.ts'
 import { benchRun } from './run.ts'
 
 /** A claim as a number: `value` must not exceed `limit`. Ratios of two things measured in the same run. */
@@ -20,6 +21,8 @@ export interface Measured {
   results: object
   targets: Target[]
 }
+
+exitOnSignals()
 
 const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured> }> = {
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },

@@ -1,15 +1,13 @@
 /** From the click to the PDF, through the real extension: how long each stage takes, and how much of it is ours. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { launchBrowser } from '../ops/browser.ts'
 import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
-import { startStack } from '../ops/stack.ts'
+import { startTemporaryStack } from '../ops/stack.ts'
 import { SERVER_STAGES } from '../server/contract.ts'
 import type { Measured } from './bench.ts'
 
@@ -23,15 +21,8 @@ export async function benchRun(runs: number): Promise<Measured> {
   await setUpToolchain(progress)
   await buildExtension(progress)
   const executablePath = await findChromium(progress)
-  const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-bench-'))
   const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/long.json', import.meta.url), 'utf8'))
-  const stack = await startStack({
-    dataDir,
-    distDir: join(dataDir, 'dist'),
-    toolchainPath: toolchainPath(),
-    relayPort: 0,
-    serverPort: 0,
-  })
+  const stack = await startTemporaryStack({ toolchainPath: toolchainPath() })
   const browser = await launchBrowser(executablePath)
   const durations = new Map<string, number[]>(STAGES.map((stage) => [stage, []]))
   const shares: number[] = []
@@ -50,7 +41,6 @@ export async function benchRun(runs: number): Promise<Measured> {
   } finally {
     await browser.close()
     await stack.stop()
-    await rm(dataDir, { recursive: true, force: true })
   }
   const byStage = Object.fromEntries(
     [...durations].map(([stage, ms]) => [stage, { p50: percentile(ms, 0.5), p95: percentile(ms, 0.95) }]),

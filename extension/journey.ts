@@ -3,9 +3,7 @@
  * under their own host names, and a person's steps. One of each a worker; tests start from a clean extension.
  */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { test as base, expect } from '@playwright/test'
 import * as names from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
@@ -13,7 +11,7 @@ import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
-import { type Stack, startStack } from '../ops/stack.ts'
+import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import type { Row, Waterfall } from '../relay/console/waterfall.ts'
 import type { RunState } from './run-state.ts'
 
@@ -31,23 +29,8 @@ export interface Journey {
 }
 
 /** A second stack with other settings, e.g. with a model's endpoint or without Tectonic. Stop it in the test. */
-export async function anotherStack(env: Record<string, string>, toolchain = toolchainPath()): Promise<Stack> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-test-'))
-  const stack = await startStack({
-    dataDir,
-    distDir: join(dataDir, 'dist'),
-    toolchainPath: toolchain,
-    relayPort: 0,
-    serverPort: 0,
-    env,
-  })
-  return {
-    ...stack,
-    stop: async () => {
-      await stack.stop()
-      await rm(dataDir, { recursive: true, force: true })
-    },
-  }
+export function anotherStack(env: Record<string, string>, toolchain = toolchainPath()): Promise<Stack> {
+  return startTemporaryStack({ toolchainPath: toolchain, env })
 }
 
 export async function bundledProfile(name: ProfileName): Promise<Record<string, unknown>> {
@@ -105,7 +88,7 @@ const SPANS = new Set<string>(Object.entries(names).flatMap(([key, name]) => (/^
 const CONVENTIONAL_SPAN = /^(GET|POST)( \/[a-z/{}.]+)?$|^chat \S+$/
 
 /** What holds for every trace: one root, no orphan, names and attributes of the list, errors typed, times nested. */
-function expectSound({ rows, root, missingParents }: Waterfall): void {
+export function expectSound({ rows, root, missingParents }: Waterfall): void {
   expect(rows.filter(({ parentSpanId }) => !parentSpanId)).toEqual([root])
   expect(root?.service).toBe(names.SERVICE_EXTENSION)
   expect(missingParents).toEqual([])

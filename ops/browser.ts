@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page, type Worker } from '@playwright/test'
+import { closeOnSignal } from './closing.ts'
 import { serveBundledPostings } from './postings.ts'
 import { ToolbarPopup } from './toolbar-popup.ts'
 
@@ -36,6 +37,10 @@ export async function launchBrowser(executablePath: string): Promise<Browser> {
     // Playwright's own headless mode is another program, which knows no extensions.
     headless: false,
     viewport: { width: 1280, height: 800 },
+    // Signals are ours to act on, in our own order.
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
     args: [
       '--headless=new',
       `--disable-extensions-except=${EXTENSION_DIR}`,
@@ -54,6 +59,12 @@ export async function launchBrowser(executablePath: string): Promise<Browser> {
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     ],
   })
+  const close = async () => {
+    forget()
+    await context.close()
+    await rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
+  }
+  const forget = closeOnSignal(close)
   await serveBundledPostings(context)
   const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
   const extensionId = new URL(worker.url()).host
@@ -76,9 +87,6 @@ export async function launchBrowser(executablePath: string): Promise<Browser> {
       await session.detach()
     },
     openPopup: (page) => ToolbarPopup.open(context, extensionId, page),
-    close: async () => {
-      await context.close()
-      await rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
-    },
+    close,
   }
 }

@@ -3,22 +3,21 @@
  * of its own that is gone afterwards. `--json` prints it on one line, and nothing else.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { exitOnSignals } from './closing.ts'
 import { demonstrate } from './demonstration.ts'
 import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { setUpToolchain, toolchainPath } from './setup/toolchain.ts'
-import { type Stack, startStack } from './stack.ts'
+import { startTemporaryStack } from './stack.ts'
 import { drawWaterfall, duration } from './terminal-waterfall.ts'
 
 const DIST_DIR = fileURLToPath(new URL('../dist', import.meta.url))
 const { values: flags } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
 // With --json standard output is for the one line.
+exitOnSignals()
 const progress = new Progress(flags.json ? process.stderr : process.stdout)
 
 try {
@@ -33,20 +32,11 @@ try {
 }
 
 async function demoAlone(chromium: string) {
-  const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-demo-'))
-  let stack: Stack | undefined
+  const stack = await startTemporaryStack({ toolchainPath: toolchainPath(), distDir: DIST_DIR })
   try {
-    stack = await startStack({
-      dataDir,
-      distDir: DIST_DIR,
-      toolchainPath: toolchainPath(),
-      relayPort: 0,
-      serverPort: 0,
-    })
     await demo(stack.relayUrl, chromium)
   } finally {
-    await stack?.stop()
-    await rm(dataDir, { recursive: true, force: true })
+    await stack.stop()
   }
 }
 

@@ -32,7 +32,7 @@ export function urlOf(file: string): string {
 /** The page at an address, as UTF-8; undefined when no bundled one is visited there. */
 export function pageAt(url: string): Buffer | undefined {
   const file = Object.keys(bundledPostings()).find((name) => urlOf(name) === url)
-  return file && readFileSync(new URL(file, FOLDER))
+  return file ? readFileSync(new URL(file, FOLDER)) : undefined
 }
 
 /**

@@ -2,10 +2,12 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { closeOnSignal } from './closing.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -21,6 +23,8 @@ export interface StackOptions {
   serverPort: number
   /** More settings, for either process. */
   env?: Record<string, string>
+  /** Done after both have stopped, e.g. removing `dataDir`. */
+  afterwards?: () => Promise<void>
 }
 
 export interface Stack {
@@ -57,20 +61,39 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       TOOLCHAIN: options.toolchainPath,
       OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
     })
+    const stop = async () => {
+      forget()
+      // The server first: its last spans go to the relay.
+      await end(server.child)
+      await end(relay.child)
+      await options.afterwards?.()
+    }
+    const forget = closeOnSignal(stop)
     return {
       relayUrl: relay.url,
       serverUrl: server.url,
       relay: relay.child,
       server: server.child,
       logs,
-      stop: async () => {
-        // The server first: its last spans go to the relay.
-        await end(server.child)
-        await end(relay.child)
-      },
+      stop,
     }
   } catch (error) {
     await end(relay.child)
+    throw error
+  }
+}
+
+/** A stack on ports of the system's choice, in a temporary folder that goes with it. */
+export async function startTemporaryStack(
+  options: Pick<StackOptions, 'toolchainPath'> & Partial<StackOptions>,
+): Promise<Stack> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-stack-'))
+  const remove = () => rm(dataDir, { recursive: true, force: true })
+  try {
+    const ports = { relayPort: 0, serverPort: 0 }
+    return await startStack({ dataDir, distDir: join(dataDir, 'dist'), ...ports, afterwards: remove, ...options })
+  } catch (error) {
+    await remove()
     throw error
   }
 }

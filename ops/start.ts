@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { EXTENSION_DIR } from './browser.ts'
+import { exitOnSignals, isClosing } from './closing.ts'
 import { demonstrate } from './demonstration.ts'
 import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
@@ -19,23 +20,18 @@ const { values: flags } = parseArgs({ options: { 'no-demo': { type: 'boolean', d
 const relayPort = Number(process.env.RELAY_PORT || 4318)
 const serverPort = Number(process.env.SERVER_PORT || 4320)
 
+exitOnSignals({
+  onSignal: (signal) => {
+    console.log(`\n  Stopping (${signal}) …`)
+    process.on('exit', () => console.log('  Stopped.'))
+  },
+})
+
 let stack: Stack | undefined
-let stopping = false
-
-async function stop(signal: string) {
-  if (stopping) return
-  stopping = true
-  console.log(`\n  Stopping (${signal}) …`)
-  await stack?.stop()
-  console.log('  Stopped.')
-  process.exit(0)
-}
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(signal))
-
 try {
   await start()
 } catch (error) {
-  if (!stopping) {
+  if (!isClosing()) {
     await stack?.stop()
     console.error(`\n  ${error instanceof SetupError ? error : error instanceof Error ? error.message : error}\n`)
     process.exit(1)
@@ -64,11 +60,11 @@ async function start() {
   stack = started
   for (const child of [started.relay, started.server]) {
     child.once('exit', (code) => {
-      if (stopping) return
+      if (isClosing()) return
       console.error(
         `\n  A process ended unexpectedly (exit code ${code}). Its log: ${started.logs.relay} or ${started.logs.server}`,
       )
-      void stop('one of its processes ended')
+      process.kill(process.pid, 'SIGTERM')
     })
   }
 

@@ -6,8 +6,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
 import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
+import { findFirefox } from './setup/firefox.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findPdftotext, setUpToolchain } from './setup/toolchain.ts'
 import { duration } from './terminal-waterfall.ts'
@@ -22,21 +24,18 @@ interface Outcome {
   ms: number
 }
 
-let running: ReturnType<typeof spawn> | undefined
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    running?.kill(signal)
-    process.exitCode = 130
-  })
-}
+exitOnSignals()
 
 const summaries = await mkdtemp(join(tmpdir(), 'pass-ats-summary-'))
+const forget = closeOnSignal(() => rm(summaries, { recursive: true, force: true }))
 try {
   await test()
 } catch (error) {
+  if (isClosing()) await new Promise(() => {})
   console.error(`\n  ${error instanceof SetupError ? error : error instanceof Error ? error.message : error}\n`)
   process.exitCode = 1
 } finally {
+  forget()
   await rm(summaries, { recursive: true, force: true })
 }
 
@@ -46,6 +45,7 @@ async function test() {
   await setUpToolchain(progress)
   await findPdftotext(progress)
   const chromium = await findChromium(progress)
+  const firefox = await findFirefox(progress)
   await buildExtension(progress)
 
   const unit = join(summaries, 'unit.json')
@@ -59,8 +59,11 @@ async function test() {
       {},
       () => countVitest(unit),
     ),
-    await check('Browser', ['playwright', 'test'], { CHROMIUM_PATH: chromium, TEST_SUMMARY: browser }, () =>
-      countPlaywright(browser),
+    await check(
+      'Browser',
+      ['playwright', 'test'],
+      { CHROMIUM_PATH: chromium, FIREFOX_PATH: firefox, TEST_SUMMARY: browser },
+      () => countPlaywright(browser),
     ),
   ]
   console.log('\nSummary\n')
@@ -82,12 +85,20 @@ async function check(
 ): Promise<Outcome> {
   console.log(`\n${name}\n`)
   const started = performance.now()
-  running = spawn(join(ROOT, 'node_modules', '.bin', tool), args, {
+  const running = spawn(join(ROOT, 'node_modules', '.bin', tool), args, {
     cwd: ROOT,
     stdio: 'inherit',
     env: { ...process.env, ...env },
   })
-  const [code] = (await once(running, 'exit')) as [number | null]
+  const exited = once(running, 'exit')
+  const forget = closeOnSignal(() => {
+    // A terminal's Ctrl-C has reached it already; it cleans up after itself.
+    running.kill('SIGTERM')
+    return exited
+  })
+  const [code] = (await exited) as [number | null]
+  forget()
+  if (isClosing()) await new Promise(() => {}) // no summary: the process is about to end
   const counted = await (count?.() ?? { passed: Number(code === 0), failed: Number(code !== 0) })
   // A tool that fails without a failed test, or runs none, has failed all the same.
   const ok = code === 0 && counted.failed === 0 && counted.passed > 0

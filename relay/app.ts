@@ -8,6 +8,7 @@ import { createConsole } from './console/console.ts'
 import type { Forwarder } from './forward.ts'
 import { type Accept, createIngest } from './ingest.ts'
 import type { Log } from './log.ts'
+import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
 import type { Store } from './store.ts'
 
@@ -17,6 +18,10 @@ export interface Parts {
   /** Undefined when nothing is to be forwarded. */
   forwarder: Forwarder | undefined
   serverUrl: string
+  /** Host names, besides the loopback's, that this relay is reached by. */
+  hosts: readonly string[]
+  /** What this relay's own forwarder sends along. */
+  instanceId: string
   /** Aborted when the relay stops: ends proxied streams. */
   shutdown: AbortSignal
   flushSpans: () => Promise<void>
@@ -30,27 +35,20 @@ const PREFLIGHT_MAX_AGE_S = 7_200
 /** Readiness must be answered within what an orchestrator waits. */
 const SERVER_CHECK_MS = 1_000
 
-export function createApp({ store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now, deadlines }: Parts) {
+export function createApp(parts: Parts) {
+  const { store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now, deadlines } = parts
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>()
 
   app.use(
+    admit(parts.hosts),
     cors({
-      // Only extensions: pages have no business here. Which extension it is can be forged, so it is no matter of trust.
-      origin: (origin) => (/^(chrome|moz)-extension:\/\/[\w-]+$/.test(origin) ? origin : null),
+      origin: (origin) => (isExtension(origin) ? origin : null),
       allowMethods: ['GET', 'POST'],
-      allowHeaders: [
-        'content-type',
-        'content-encoding',
-        'traceparent',
-        'tracestate',
-        'baggage',
-        'last-event-id',
-        'idempotency-key',
-      ],
+      allowHeaders: ['content-type', 'content-encoding', 'traceparent', 'tracestate', 'baggage', 'last-event-id'],
       maxAge: PREFLIGHT_MAX_AGE_S,
     }),
   )
-  app.route('/', createIngest(accept, log))
+  app.route('/', createIngest(accept, log, parts.instanceId))
   app.route('/', createConsole({ store, flushSpans, now: now ?? Date.now }))
   app.route('/', createProxy(serverUrl, shutdown, log, deadlines))
 

@@ -5,6 +5,7 @@ test('Without any variable the relay listens on the loopback address and forward
   expect(readConfig({})).toEqual({
     host: '127.0.0.1',
     port: 4318,
+    hosts: [],
     serverUrl: 'http://127.0.0.1:4320',
     storePath: 'data/relay.sqlite',
     retentionMs: 86_400_000,
@@ -30,8 +31,38 @@ test.each([
   ['RELAY_RETENTION_HOURS', '0'],
   ['OTLP_FORWARD_ENDPOINT', 'ftp://x'],
   ['LOG_LEVEL', 'loud'],
+  ['RELAY_HOSTS', 'https://relay.example.org'],
+  ['RELAY_HOSTS', 'relay.example.org:4318'],
+  ['RELAY_HOSTS', 'relay.example.org/x'],
 ])('%s=%s is refused with a message that names the variable', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(name)
+})
+
+test.each([
+  [{ OTLP_FORWARD_ENDPOINT: 'http://localhost:4318' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1', RELAY_PORT: '80' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'http://[::1]:4318', RELAY_HOST: '::' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1:4318', RELAY_HOST: '0.0.0.0' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'https://Relay.example.org', RELAY_PORT: '443', RELAY_HOSTS: 'relay.example.org' }],
+])('$OTLP_FORWARD_ENDPOINT is the relay itself on $RELAY_HOST:$RELAY_PORT, and is refused', (env) => {
+  expect(() => readConfig(env)).toThrow(/^OTLP_FORWARD_ENDPOINT must not be this relay itself/)
+})
+
+test.each([
+  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1:4319' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'http://collector:4318' }],
+  [{ OTLP_FORWARD_ENDPOINT: 'http://192.0.2.1:4318', RELAY_HOST: '192.0.2.2' }],
+])('$OTLP_FORWARD_ENDPOINT is another than the relay', (env) => {
+  expect(readConfig(env).forward?.url).toMatch(/^http/)
+})
+
+test('RELAY_HOSTS is a list of names, in the one way a URL spells them', () => {
+  expect(readConfig({ RELAY_HOSTS: 'Relay.Example.org, 192.0.2.1,[2001:db8::1],' }).hosts).toEqual([
+    'relay.example.org',
+    '192.0.2.1',
+    '[2001:db8::1]',
+  ])
 })
 
 test('A malformed header list is refused without quoting what may be a secret', () => {

@@ -11,6 +11,8 @@ export interface Config {
   host: string
   /** 0 lets the operating system pick. */
   port: number
+  /** RELAY_HOSTS: public host names this relay is reached by, besides the loopback names; lower case, no ports. */
+  hosts: string[]
   /** Without a trailing slash. */
   serverUrl: string
   storePath: string
@@ -40,18 +42,21 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const port = number('RELAY_PORT', 4318, 0, 65_535)
   if (!Number.isInteger(port)) throw new Error(`RELAY_PORT must be an integer, not "${env.RELAY_PORT}".`)
 
+  const host = text('RELAY_HOST', '127.0.0.1')
+  const hosts = readHosts(text('RELAY_HOSTS', ''))
+  const forward = env.OTLP_FORWARD_ENDPOINT?.trim() ? tracesUrl(url('OTLP_FORWARD_ENDPOINT', '')) : undefined
+  if (forward && isSelf(new URL(forward), [host, ...hosts], port)) {
+    throw new Error(`OTLP_FORWARD_ENDPOINT must not be this relay itself, as "${env.OTLP_FORWARD_ENDPOINT}" is.`)
+  }
+
   return {
-    host: text('RELAY_HOST', '127.0.0.1'),
+    host,
     port,
+    hosts,
     serverUrl: url('SERVER_URL', 'http://127.0.0.1:4320'),
     storePath: text('RELAY_STORE', 'data/relay.sqlite'),
     retentionMs: number('RELAY_RETENTION_HOURS', 24, 0.01, 24 * 366) * HOUR_MS,
-    forward: env.OTLP_FORWARD_ENDPOINT?.trim()
-      ? {
-          url: tracesUrl(url('OTLP_FORWARD_ENDPOINT', '')),
-          headers: readHeaders(text('OTLP_FORWARD_HEADERS', '')),
-        }
-      : undefined,
+    forward: forward ? { url: forward, headers: readHeaders(text('OTLP_FORWARD_HEADERS', '')) } : undefined,
     logLevel,
   }
 }
@@ -59,6 +64,29 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 /** An OTLP base URL may be given with or without its signal path. */
 function tracesUrl(base: string): string {
   return base.endsWith('/v1/traces') ? base : `${base}/v1/traces`
+}
+
+/** Only what is obvious; other names of this relay are found out when a request comes back. */
+function isSelf({ protocol, hostname, port }: URL, names: string[], ownPort: number): boolean {
+  if (Number(port || (protocol === 'https:' ? 443 : 80)) !== ownPort) return false
+  const own = new Set(names.flatMap(addressesOf))
+  return addressesOf(hostname.replace(/^\[|\]$/g, '')).some((address) => own.has(address))
+}
+
+/** Names of this machine as the loopback addresses they mean; every other name as it is. */
+function addressesOf(name: string): string[] {
+  return ['localhost', '0.0.0.0', '::'].includes(name) ? ['127.0.0.1', '::1'] : [name]
+}
+
+/** `a,b`: names or addresses without ports, as a URL spells them. */
+function readHosts(list: string): string[] {
+  return list.split(',').flatMap((part) => {
+    const name = part.trim()
+    if (name === '') return []
+    const parsed = URL.parse(`http://${name}`)
+    if (parsed?.host === name.toLowerCase() && parsed.port === '') return [parsed.hostname]
+    throw new Error(`RELAY_HOSTS must be host names without ports, separated by commas, not "${name}".`)
+  })
 }
 
 /** `k=v,k=v` with percent-encoded values, as OTEL_EXPORTER_OTLP_HEADERS has it. Messages never quote a value. */

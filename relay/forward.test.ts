@@ -1,13 +1,25 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
+import { getRequestListener } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Forwarder, startForwarder } from './forward.ts'
-import { type Accept, createAccept } from './ingest.ts'
+import { type Accept, createAccept, createIngest } from './ingest.ts'
 import { CONTENT_TYPES, decode, type Encoding, encode, spansOf, type TracesData } from './otlp.ts'
-import { deadAddress, heardLog, listen, sampleRequest, sampleSpan, silent, temporaryPath, text } from './sample-run.ts'
+import {
+  deadAddress,
+  heardLog,
+  listen,
+  sampleRequest,
+  sampleSpan,
+  silent,
+  temporaryPath,
+  temporaryStore,
+  text,
+} from './sample-run.ts'
 import { openStore, type Store } from './store.ts'
 
+const INSTANCE_ID = 'c0ffee'
 const QUICK = { firstMs: 2, maxMs: 10, answerMs: 5_000 }
 const REQUEST = sampleRequest([sampleSpan('00f067aa0ba902b7', { attributes: [text('pass_ats.stage', 'llm')] })])
 
@@ -45,7 +57,7 @@ interface Relay {
 
 function startRelay(path: string, url: string, log = silent): Relay {
   const store = openStore(path)
-  const forwarder = startForwarder(store, { url, headers: { 'x-tenant': 'a' } }, log, QUICK)
+  const forwarder = startForwarder(store, { url, headers: { 'x-tenant': 'a' }, instanceId: INSTANCE_ID }, log, QUICK)
   onTestFinished(async () => {
     await forwarder.stop(0)
     store.close()
@@ -69,6 +81,7 @@ test.each<Encoding>(['json', 'protobuf'])(
       'content-type': CONTENT_TYPES[encoding],
       'content-encoding': 'gzip',
       'x-tenant': 'a',
+      'pass-ats-relay': INSTANCE_ID,
     })
     expect(sink.arrivals[0]?.headers).not.toHaveProperty('traceparent')
   },
@@ -137,6 +150,21 @@ test('Requests deleted before they could be forwarded are counted as lost', asyn
   await sink.arrived(2)
   await second.forwarder.stop(1_000)
   expect(second.forwarder.state().lost).toBe(1)
+})
+
+test('A request that comes back to the relay it came from is refused for good there, and goes round no more', async () => {
+  const store = temporaryStore()
+  const stored = Promise.withResolvers<Forwarder>()
+  const accept = createAccept(store, () => stored.promise.then(({ wake }) => wake()))
+  const url = await listen(getRequestListener(createIngest(accept, silent, INSTANCE_ID).fetch))
+  const { log, heard } = heardLog()
+  const forwarder = startForwarder(store, { url: `${url}/v1/traces`, headers: {}, instanceId: INSTANCE_ID }, log, QUICK)
+  stored.resolve(forwarder)
+  await accept({ bytes: encode(REQUEST, 'json'), encoding: 'json', gzipped: false })
+  await heard('forwarded request refused, skipped')
+  await forwarder.stop(1_000)
+  expect(forwarder.state()).toMatchObject({ forwarded: 0, skipped: 1 })
+  expect(store.nextAfter(1)).toBeUndefined()
 })
 
 test('Stopping ends a request that is never answered', async () => {

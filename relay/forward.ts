@@ -12,6 +12,18 @@ import type { Log } from './log.ts'
 import { CONTENT_TYPES } from './otlp.ts'
 import type { Store, StoredRequest } from './store.ts'
 
+/**
+ * Says which relay forwards, so that it knows its own requests when they come back to it by another name or through a
+ * proxy. A circle of several relays is not found by it: each sends its own.
+ */
+export const INSTANCE_HEADER = 'pass-ats-relay'
+
+/** Where requests go, and who sends them. */
+export interface Route extends ForwardConfig {
+  /** Random, another one after each start. */
+  instanceId: string
+}
+
 /** Waiting times, milliseconds. */
 export interface Patience {
   /** Before the first repetition; doubles with each. */
@@ -51,7 +63,7 @@ type Outcome =
   | { kind: 'failed'; why: string; afterMs?: number }
 
 /** Starts to forward. Failures are retried for as long as the store keeps the request. */
-export function startForwarder(store: Store, config: ForwardConfig, log: Log, patience = PATIENCE): Forwarder {
+export function startForwarder(store: Store, config: Route, log: Log, patience = PATIENCE): Forwarder {
   const state: ForwardState = { breaker: 'closed', forwarded: 0, skipped: 0, lost: 0 }
   const destination = config.url
   const halt = new AbortController()
@@ -127,6 +139,7 @@ export function startForwarder(store: Store, config: ForwardConfig, log: Log, pa
             ...config.headers,
             'content-type': CONTENT_TYPES[request.encoding],
             'content-encoding': 'gzip',
+            [INSTANCE_HEADER]: config.instanceId,
           },
           body: Buffer.from(request.body),
           signal: AbortSignal.any([halt.signal, AbortSignal.timeout(patience.answerMs)]),

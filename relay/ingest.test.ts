@@ -3,8 +3,9 @@ import protobuf from 'protobufjs'
 import { expect, test } from 'vitest'
 import { createAccept, createIngest, MAX_BODY_BYTES } from './ingest.ts'
 import { CONTENT_TYPES, decode, type Encoding, encode, spansOf } from './otlp.ts'
-import { sampleRequest, sampleSpan, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
+import { sampleRequest, sampleSpan, silent, TRACE_ID, temporaryStore, text } from './sample-run.ts'
 
+const INSTANCE_ID = 'c0ffee'
 const ENCODINGS: Encoding[] = ['json', 'protobuf']
 const REQUEST = sampleRequest([sampleSpan('00f067aa0ba902b7'), sampleSpan('b7ad6b7169203331')])
 
@@ -13,10 +14,11 @@ function receiver() {
   const app = createIngest(
     createAccept(store, () => {}),
     silent,
+    INSTANCE_ID,
   )
   const send = (body: Uint8Array | string, headers: Record<string, string>, method = 'POST') =>
     app.request('/v1/traces', { method, headers, ...(method === 'GET' ? {} : { body: Buffer.from(body) }) })
-  const spanIds = () => [...spansOf({ resourceSpans: store.trace(TRACE_ID) })].map(({ spanId }) => spanId)
+  const spanIds = () => [...spansOf(store.trace(TRACE_ID))].map(({ spanId }) => spanId)
   return { store, send, spanIds }
 }
 
@@ -111,6 +113,76 @@ for (const encoding of ENCODINGS) {
     expect(await status(response)).toMatchObject({ code: 14 })
   })
 }
+
+/** A body of about `bytes` bytes that says one thing again and again. */
+const repeated = (before: string, item: string, after: string, bytes: number) =>
+  Buffer.from(
+    before +
+      Array(Math.floor(bytes / (item.length + 1)))
+        .fill(item)
+        .join(',') +
+      after,
+  )
+const IN_SPAN = `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"${TRACE_ID}","spanId":"00f067aa0ba902b7",`
+
+test.each<[string, Encoding, Buffer]>([
+  ['resource spans', 'json', repeated('{"resourceSpans":[', '{}', ']}', 5_000_000)],
+  ['spans', 'json', repeated('{"resourceSpans":[{"scopeSpans":[{"spans":[', '{}', ']}]}]}', 200_000)],
+  ['attributes', 'json', repeated(`${IN_SPAN}"attributes":[`, '{}', ']}]}]}]}', 5_000_000)],
+  ['lists that nobody knows', 'json', repeated('{"x":[', '[]', ']}', 5_000_000)],
+  ['resource spans', 'protobuf', Buffer.alloc(4_000_000, Buffer.from([0x0a, 0]))],
+  ['resource spans, just over what is allowed', 'protobuf', Buffer.alloc(100_002, Buffer.from([0x0a, 0]))],
+])('A small body of very many %s in %s is a 413 that says so, and nothing is kept', async (_, encoding, body) => {
+  const { store, send } = receiver()
+  const response = await send(gzipSync(body), { 'content-type': CONTENT_TYPES[encoding], 'content-encoding': 'gzip' })
+  expect(response.status).toBe(413)
+  expect(await status(response)).toMatchObject({ code: 8, message: expect.stringMatching(/^More than \d+ [a-z]/) })
+  expect(store.nextAfter(0)).toBeUndefined()
+})
+
+test('As many spans as senders put into their largest batches are taken in either encoding', async () => {
+  const attributes = Array.from({ length: 10 }, (_, n) => text(`attribute.${n}`, `value ${n}`))
+  const spans = Array.from({ length: 8_192 }, (_, n) =>
+    sampleSpan((n + 1).toString(16).padStart(16, '0'), { attributes }),
+  )
+  for (const encoding of ENCODINGS) {
+    const { send, spanIds } = receiver()
+    const headers = { 'content-type': CONTENT_TYPES[encoding] }
+    expect((await send(encode(sampleRequest(spans), encoding), headers)).status).toBe(200)
+    expect(spanIds()).toHaveLength(8_192)
+  }
+})
+
+test('Of large requests that come together one after another is decoded, and too many are a 503', async () => {
+  const { send, spanIds } = receiver()
+  const filler = text('filler', 'x'.repeat(1_100_000))
+  const bodies = Array.from({ length: 30 }, (_, n) =>
+    encode(sampleRequest([sampleSpan(`00f067aa0ba902${n + 10}`, { attributes: [filler] })]), 'json'),
+  )
+  const headers = { 'content-type': CONTENT_TYPES.json }
+  const answers = await Promise.all(bodies.map((body) => send(body, headers)))
+  const taken = answers.filter((answer) => answer.status === 200)
+  const turnedAway = answers.filter((answer) => answer.status === 503)
+  expect(taken.length + turnedAway.length).toBe(30)
+  expect(taken.length).toBeGreaterThanOrEqual(9)
+  expect(turnedAway.length).toBeGreaterThan(0)
+  expect(Number(turnedAway[0]?.headers.get('retry-after'))).toBeGreaterThan(0)
+  // Those that were turned away are not kept, the others are; and the line is free again.
+  expect(spanIds()).toHaveLength(taken.length)
+  expect((await send(bodies[0] ?? '', headers)).status).toBe(200)
+})
+
+test('A request that this relay forwarded itself is a 400 that says so, and nothing is kept; that of another is taken', async () => {
+  for (const encoding of ENCODINGS) {
+    const { store, send } = receiver()
+    const headers = { 'content-type': CONTENT_TYPES[encoding] }
+    const own = await send(encode(REQUEST, encoding), { ...headers, 'pass-ats-relay': INSTANCE_ID })
+    expect(own.status).toBe(400)
+    expect((await status(own)).message).toMatch(/^This relay is forwarding to itself: /)
+    expect(store.nextAfter(0)).toBeUndefined()
+    expect((await send(encode(REQUEST, encoding), { ...headers, 'pass-ats-relay': 'another' })).status).toBe(200)
+  }
+})
 
 test('Other methods are a 405 that names POST', async () => {
   const { send } = receiver()

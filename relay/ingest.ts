@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
 import { type Context, Hono } from 'hono'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
+import { INSTANCE_HEADER } from './forward.ts'
 import type { Log } from './log.ts'
 import {
   CONTENT_TYPES,
@@ -23,9 +24,16 @@ import {
   Undecodable,
 } from './otlp.ts'
 import { type Store, StoreUnavailable } from './store.ts'
+import { weigh } from './weight.ts'
 
 /** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
+/** Most resource spans, scope spans and spans of one request. Senders' batches are of 512 to 8,192 spans. */
+export const MAX_ELEMENTS = 50_000
+/** Larger requests, after decompression, are decoded one after another: what they become is many times their size. */
+const LARGE_BYTES = 1024 * 1024
+/** Large requests that wait for their turn, each as it came in. */
+const MAX_LARGE_WAITING = 8
 /** Seconds after which a refused sender may try again. */
 const RETRY_AFTER_S = 5
 
@@ -57,8 +65,14 @@ export type Accept = (body: IncomingBody) => Promise<Accepted>
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
 export function createAccept(store: Store, onStored: () => void): Accept {
-  return async ({ bytes, encoding, gzipped }) => {
-    const data = decode(gzipped ? await inflate(bytes) : bytes, encoding)
+  const inTurn = createTurns()
+
+  async function keep({ bytes, encoding, gzipped }: IncomingBody, inflated: Uint8Array): Promise<Accepted> {
+    weigh(inflated, encoding)
+    const data = decode(inflated, encoding)
+    if (countElements(data) > MAX_ELEMENTS) {
+      throw new BodyTooLarge(`More than ${MAX_ELEMENTS} resource spans, scope spans and spans.`)
+    }
     const { rejected, traceIds } = sift(data)
     if (traceIds.size > 0) {
       // As received when nothing was refused, so that what is forwarded is what was sent, byte for byte.
@@ -72,15 +86,52 @@ export function createAccept(store: Store, onStored: () => void): Accept {
       reason: rejected > 0 ? 'Spans need a trace ID of 16 bytes and span IDs of 8, not all zero.' : '',
     }
   }
+
+  return async (body) => {
+    // Tried, not looked up: the length in gzip's trailer is the sender's word.
+    const small = await inflate(body, LARGE_BYTES)
+    if (small) return keep(body, small)
+    return inTurn(async () => {
+      const large = await inflate(body, MAX_BODY_BYTES)
+      if (!large) throw new BodyTooLarge(`More than ${MAX_BODY_BYTES} bytes.`)
+      return keep(body, large)
+    })
+  }
 }
 
-async function inflate(bytes: Uint8Array): Promise<Uint8Array> {
+/** The body after decompression; undefined when that is more than `limit` bytes. */
+async function inflate({ bytes, gzipped }: IncomingBody, limit: number): Promise<Uint8Array | undefined> {
+  if (!gzipped) return bytes.length <= limit ? bytes : undefined
   try {
-    return await gunzip(bytes, { maxOutputLength: MAX_BODY_BYTES })
+    return await gunzip(bytes, { maxOutputLength: limit })
   } catch (cause) {
-    if (cause instanceof RangeError) throw new BodyTooLarge(`More than ${MAX_BODY_BYTES} bytes.`)
+    if (cause instanceof RangeError) return undefined
     throw new Undecodable('The body is not valid gzip.', { cause })
   }
+}
+
+/** One after another. Throws {@link StoreUnavailable} when too many wait already. */
+function createTurns() {
+  let last: Promise<unknown> = Promise.resolve()
+  let taken = 0
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (taken > MAX_LARGE_WAITING) throw new StoreUnavailable('Too many large requests are waiting.')
+    taken += 1
+    const turn = last.then(work)
+    last = turn.catch(() => {})
+    return turn.finally(() => {
+      taken -= 1
+    })
+  }
+}
+
+function countElements({ resourceSpans }: TracesData): number {
+  let elements = resourceSpans.length
+  for (const { scopeSpans = [] } of resourceSpans) {
+    elements += scopeSpans.length
+    for (const { spans = [] } of scopeSpans) elements += spans.length
+  }
+  return elements
 }
 
 /** Removes spans with invalid ids from `data` and tells which traces the rest belongs to. */
@@ -106,8 +157,8 @@ function hasValidIds({ traceId, spanId, parentSpanId }: OtlpSpan): boolean {
   )
 }
 
-/** The OTLP/HTTP receiver. */
-export function createIngest(accept: Accept, log: Log): Hono {
+/** The OTLP/HTTP receiver. `instanceId` is what this relay's own forwarder sends along. */
+export function createIngest(accept: Accept, log: Log, instanceId: string): Hono {
   const ingest = new Hono()
 
   ingest.post('/v1/traces', async (c) => {
@@ -116,6 +167,10 @@ export function createIngest(accept: Accept, log: Log): Hono {
     const compression = c.req.header('content-encoding')?.trim().toLowerCase() || 'identity'
     if (compression !== 'identity' && compression !== 'gzip') {
       return refuse(c, 415, UNIMPLEMENTED, 'Send the body as it is, or with gzip.', encoding)
+    }
+    if (c.req.header(INSTANCE_HEADER) === instanceId) {
+      const message = 'This relay is forwarding to itself: OTLP_FORWARD_ENDPOINT leads back to it.'
+      return refuse(c, 400, INVALID_ARGUMENT, message, encoding)
     }
     try {
       const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES)

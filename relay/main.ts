@@ -1,4 +1,5 @@
 /** Wires the relay, starts it, and stops it in the order that loses nothing. */
+import { randomUUID } from 'node:crypto'
 import { createAdaptorServer } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { type Config, readConfig } from './config.ts'
@@ -18,13 +19,15 @@ const RETENTION_PAUSE_MS = 50
 
 function start(config: Config, log: Log): void {
   const store = openStore(config.storePath)
-  const forwarder = config.forward && startForwarder(store, config.forward, log)
+  const instanceId = randomUUID()
+  const forwarder = config.forward && startForwarder(store, { ...config.forward, instanceId }, log)
   const accept = createAccept(store, () => forwarder?.wake())
   keepSpansIn((bytes) => accept({ bytes, encoding: 'protobuf', gzipped: false }))
 
   const shutdown = new AbortController()
   const { signal } = shutdown
-  const app = createApp({ store, accept, forwarder, serverUrl: config.serverUrl, shutdown: signal, flushSpans, log })
+  const { serverUrl, hosts } = config
+  const app = createApp({ store, accept, forwarder, serverUrl, hosts, instanceId, shutdown: signal, flushSpans, log })
   const server = createAdaptorServer({ fetch: app.fetch })
   let retention = setTimeout(sweep, RETENTION_EVERY_MS)
   function sweep(): void {

@@ -78,7 +78,8 @@ export class Undecodable extends Error {
 
 // Parsed at start-up, not generated: one readable file is the definition, and no build step can fall behind it.
 const { root } = protobuf.parse(readFileSync(new URL('./otlp.proto', import.meta.url), 'utf8'))
-const Request = root.lookupType('otlp.ExportTraceServiceRequest')
+/** What an export request is made of. */
+export const RequestType = root.resolveAll().lookupType('otlp.ExportTraceServiceRequest')
 const Response = root.lookupType('otlp.ExportTraceServiceResponse')
 const RpcStatus = root.lookupType('otlp.RpcStatus')
 
@@ -94,7 +95,7 @@ export function decode(body: Uint8Array, encoding: Encoding): TracesData {
 }
 
 function decodeProtobuf(body: Uint8Array): TracesData {
-  const message = Request.toObject(Request.decode(body), { longs: String, bytes: String, json: true })
+  const message = RequestType.toObject(RequestType.decode(body), { longs: String, bytes: String, json: true })
   return normalize(message, (id) => (typeof id === 'string' ? Buffer.from(id, 'base64').toString('hex') : ''))
 }
 
@@ -107,8 +108,8 @@ function decodeJson(body: Uint8Array): TracesData {
 export function encode(data: TracesData, encoding: Encoding): Uint8Array {
   if (encoding === 'json') return Buffer.from(JSON.stringify(data))
   const base64 = (id: unknown) => (typeof id === 'string' ? Buffer.from(id, 'hex').toString('base64') : '')
-  const message = Request.fromObject(normalize(structuredClone(data), base64))
-  return Request.encode(message).finish()
+  const message = RequestType.fromObject(normalize(structuredClone(data), base64))
+  return RequestType.encode(message).finish()
 }
 
 /** The answer to an export request: unset partial success when every span was accepted. */

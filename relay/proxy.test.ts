@@ -21,6 +21,8 @@ async function relayTo(server: RequestListener | string, deadlines = { answerMs:
     accept: createAccept(store, () => {}),
     forwarder: undefined,
     serverUrl,
+    hosts: [],
+    instanceId: 'c0ffee',
     shutdown: shutdown.signal,
     flushSpans: async () => {},
     log: silent,
@@ -55,6 +57,7 @@ test('POST /generate reaches the server with its body and listed headers, and no
       cookie: 'session=1',
       authorization: 'Bearer x',
       'x-forwarded-for': '192.0.2.1',
+      'idempotency-key': TRACE_ID,
       traceparent: `00-${TRACE_ID}-00f067aa0ba902b7-03`,
       tracestate: 'ot=th:fd70a4',
       baggage: 'session.id=abc',
@@ -68,7 +71,7 @@ test('POST /generate reaches the server with its body and listed headers, and no
     tracestate: 'ot=th:fd70a4',
     baggage: 'session.id=abc',
   })
-  for (const header of ['cookie', 'authorization', 'x-forwarded-for'])
+  for (const header of ['cookie', 'authorization', 'x-forwarded-for', 'idempotency-key'])
     expect(incoming.headers).not.toHaveProperty(header)
   response.writeHead(202, { 'content-type': 'application/json' }).end('{"id":1}')
   expect((await answer).status).toBe(202)
@@ -183,6 +186,20 @@ test('A run ID that is none is answered here', async () => {
   expect(await failureOf(answer)).toBe('run_not_found')
 })
 
+test('HEAD of a stream is a 405 and starts nothing at the server', async () => {
+  const reached: string[] = []
+  const { url } = await relayTo((incoming, response) => {
+    reached.push(`${incoming.method} ${incoming.url}`)
+    response.end()
+  })
+  const answer = await fetch(url + EVENTS, { method: 'HEAD' })
+  expect(answer.status).toBe(405)
+  expect(answer.headers.get('allow')).toBe('GET')
+  // What came to the server before this did, would be before this in the list.
+  await fetch(`${url}/runs/${TRACE_ID}/resume.pdf`)
+  expect(reached).toEqual([`GET /runs/${TRACE_ID}/resume.pdf`])
+})
+
 test('Only extensions are let in by CORS, with the headers of tracing and of resuming', async () => {
   const { url } = await relayTo(await deadAddress())
   const preflight = (origin: string) =>
@@ -196,6 +213,7 @@ test('Only extensions are let in by CORS, with the headers of tracing and of res
     for (const name of ['content-type', 'content-encoding', 'traceparent', 'tracestate', 'baggage', 'last-event-id']) {
       expect(headers.get('access-control-allow-headers')?.split(',')).toContain(name)
     }
+    expect(headers.get('access-control-allow-headers')).not.toContain('idempotency-key')
     expect(Number(headers.get('access-control-max-age'))).toBeGreaterThan(0)
   }
   const refused = await preflight('https://example.org')

@@ -31,7 +31,7 @@ export interface Deadlines {
 const DEADLINES: Deadlines = { answerMs: 15_000, compileMs: 150_000 }
 
 /** The only request headers that travel on: no cookies, no credentials, no addresses. */
-const PASSED_ON = ['content-type', 'accept', 'last-event-id', 'idempotency-key']
+const PASSED_ON = ['content-type', 'accept', 'last-event-id']
 /** Added by the instrumentation when there is a span; passed on untouched when telemetry is off. */
 const CONTEXT = ['traceparent', 'tracestate', 'baggage']
 
@@ -119,7 +119,11 @@ export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, 
   return new Hono<Env>()
     .post('/generate', (c) => pass(c, { route: '/generate', deadlineMs: answerMs, maxBytes: MAX_GENERATE_BYTES }))
     .post('/compile', (c) => pass(c, { route: '/compile', deadlineMs: compileMs, maxBytes: MAX_COMPILE_BYTES }))
-    .get('/runs/:id/events', (c) => pass(c, { route: '/runs/{id}/events', deadlineMs: answerMs, maxBytes: 0 }))
+    .get('/runs/:id/events', (c) => {
+      // A GET handler gets HEAD, too. A stream without a body would go on at the server with nobody to leave it.
+      if (c.req.method === 'HEAD') return new Response(null, { status: 405, headers: { allow: 'GET' } })
+      return pass(c, { route: '/runs/{id}/events', deadlineMs: answerMs, maxBytes: 0 })
+    })
     .get('/runs/:id/resume.pdf', (c) => pass(c, { route: '/runs/{id}/resume.pdf', deadlineMs: answerMs, maxBytes: 0 }))
 }
 

@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { encode, type OtlpSpan, spansOf } from './otlp.ts'
-import { sampleRequest, sampleSpan, TRACE_ID, temporaryPath, temporaryStore } from './sample-run.ts'
+import { sampleRequest, sampleSpan, TRACE_ID, temporaryPath, temporaryStore, text } from './sample-run.ts'
 import { openStore, type Store } from './store.ts'
 
 function append(store: Store, ...spans: OtlpSpan[]): Promise<void> {
@@ -37,9 +37,41 @@ test('A span that arrives twice appears once, as it came first, and spans of oth
     sampleSpan('00f067aa0ba902b9'),
     sampleSpan('00f067aa0ba902ba', { traceId: NEIGHBOUR }),
   )
-  const spans = [...spansOf({ resourceSpans: store.trace(TRACE_ID) })]
+  const spans = [...spansOf(store.trace(TRACE_ID))]
   expect(spans.map(({ spanId }) => spanId)).toEqual(['00f067aa0ba902b7', '00f067aa0ba902b8', '00f067aa0ba902b9'])
   expect(spans[0]?.name).toBe('first')
+})
+
+const idOf = (n: number) => n.toString(16).padStart(16, '0')
+
+test('Of a forged trace with very many spans the first are read, and it is said that there are more', async () => {
+  const store = temporaryStore()
+  const ids = (from: number) => Array.from({ length: 15_000 }, (_, n) => sampleSpan(idOf(from + n)))
+  await append(store, ...ids(1))
+  expect(store.trace(TRACE_ID).truncated).toBe(false)
+  await append(store, ...ids(15_001))
+  const trace = store.trace(TRACE_ID)
+  expect(trace.truncated).toBe(true)
+  expect([...spansOf(trace)]).toHaveLength(20_000)
+  expect([...spansOf(trace)].at(-1)?.spanId).toBe(idOf(20_000))
+})
+
+test.each([
+  ['bytes', 5, 12, { attributes: [text('filler', 'x'.repeat(6 * 1024 * 1024))] }],
+  ['attributes', 4, 12, { attributes: Array.from({ length: 80_000 }, (_, n) => text(`k${n}`, '')) }],
+  ['requests', 1_000, 1_001, {}],
+])('A look-up stops before it has read too many %s, and says so', async (_, read, stored, span) => {
+  const store = temporaryStore()
+  const all = Array.from({ length: stored }, (_, n) => n + 1)
+  const some = all.slice(0, read)
+  for (const n of some) await append(store, sampleSpan(idOf(n), span))
+  expect(store.trace(TRACE_ID).truncated).toBe(false)
+  for (const n of all.slice(read)) await append(store, sampleSpan(idOf(n), span))
+  const trace = store.trace(TRACE_ID)
+  expect(trace.truncated).toBe(true)
+  expect([...spansOf(trace)].map(({ spanId }) => spanId)).toEqual(some.map(idOf))
+  // The same statement, used again after it was left in the middle.
+  expect(store.trace(TRACE_ID)).toEqual(trace)
 })
 
 test('What was answered for is still there after the store is opened again', async () => {

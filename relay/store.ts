@@ -3,14 +3,16 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { gunzipSync } from 'node:zlib'
-import { decode, type Encoding, type ResourceSpans } from './otlp.ts'
+import { BodyTooLarge } from './bounded-body.ts'
+import { decode, type Encoding, type TracesData } from './otlp.ts'
+import { MAX_MARKS, weigh } from './weight.ts'
 
 /** Raised with every change of store.sql. */
 const SCHEMA_VERSION = 1
 /** Requests waiting for the next commit; more than this means the disk does not keep up. ≈ 2 s of peak. */
 const MAX_PENDING = 1_000
-/** Requests decoded for one look-up. A run is a few dozen; only a forged trace has more. */
-const MAX_REQUESTS_A_TRACE = 1_000
+/** What one look-up reads and answers with, at most. A run is a few dozen small requests; only a forged one has more. */
+const MAX_TRACE = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, spans: 20_000 }
 /** Traces offered when a prefix is ambiguous. */
 const MAX_CANDIDATES = 10
 /** How far back the list of recent traces looks, in requests. */
@@ -41,6 +43,10 @@ export interface RecentTrace {
   firstSeen: number
   lastSeen: number
 }
+/** The spans of a trace; `truncated` when there are more than one look-up may read. */
+export interface StoredTrace extends TracesData {
+  truncated: boolean
+}
 /** The store cannot write now (disk full, locked, too much waiting). Sending again later may succeed. */
 export class StoreUnavailable extends Error {
   override name = 'StoreUnavailable'
@@ -66,7 +72,7 @@ export function openStore(path: string, now: () => number = Date.now) {
   const byPrefix = db.prepare('SELECT DISTINCT trace_id FROM trace_request WHERE trace_id BETWEEN ? AND ? LIMIT ?')
   const byTrace = db.prepare(
     `SELECT encoding, body FROM trace_request JOIN request ON request.id = request_id
-     WHERE trace_id = ? ORDER BY request_id LIMIT ?`,
+     WHERE trace_id = ? ORDER BY request_id`,
   )
   const recentTraces = db.prepare(
     `SELECT trace_id, max(received_at) AS last_seen,
@@ -135,21 +141,32 @@ export function openStore(path: string, now: () => number = Date.now) {
      * The spans of a trace as OTLP JSON, in order of arrival. A span that arrived twice appears once, as it first
      * came: senders repeat themselves when an answer got lost, and nobody may overwrite what was told before.
      */
-    trace(traceId: string): ResourceSpans[] {
+    trace(traceId: string): StoredTrace {
+      const trace: StoredTrace = { resourceSpans: [], truncated: false }
+      const left = { ...MAX_TRACE }
       const seen = new Set<string>()
       const isNew = (span: { traceId: string; spanId: string }) => {
         if (span.traceId !== traceId || seen.has(span.spanId)) return false
+        if (seen.size === MAX_TRACE.spans) {
+          trace.truncated = true
+          return false
+        }
         seen.add(span.spanId)
         return true
       }
-      return byTrace.all(Buffer.from(traceId, 'hex'), MAX_REQUESTS_A_TRACE).flatMap((row) =>
-        decode(gunzipSync(row.body as Uint8Array), row.encoding as Encoding).resourceSpans.flatMap((resourceSpans) => {
+      // Row by row: all bodies at once would be in memory before the first is counted.
+      for (const row of byTrace.iterate(Buffer.from(traceId, 'hex'))) {
+        const data = left.requests > 0 ? spend(row.body as Uint8Array, row.encoding as Encoding, left) : undefined
+        for (const resourceSpans of data?.resourceSpans ?? []) {
           const scopeSpans = (resourceSpans.scopeSpans ?? [])
             .map((scope) => ({ ...scope, spans: (scope.spans ?? []).filter(isNew) }))
             .filter(({ spans }) => spans.length > 0)
-          return scopeSpans.length > 0 ? [{ ...resourceSpans, scopeSpans }] : []
-        }),
-      )
+          if (scopeSpans.length > 0) trace.resourceSpans.push({ ...resourceSpans, scopeSpans })
+        }
+        trace.truncated ||= data === undefined
+        if (trace.truncated) break
+      }
+      return trace
     },
 
     /** The traces that got spans last, newest first. */
@@ -194,6 +211,20 @@ export function openStore(path: string, now: () => number = Date.now) {
       commit()
       if (db.isOpen) db.close()
     },
+  }
+}
+
+/** Decodes a stored body and takes what that costs from `left`. Undefined when there is not enough left. */
+function spend(body: Uint8Array, encoding: Encoding, left: typeof MAX_TRACE): TracesData | undefined {
+  try {
+    const inflated = gunzipSync(body, { maxOutputLength: Math.max(left.bytes, 1) })
+    left.requests -= 1
+    left.bytes -= inflated.length
+    left.marks -= weigh(inflated, encoding, left.marks)
+    return decode(inflated, encoding)
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof BodyTooLarge) return undefined
+    throw error
   }
 }
 

@@ -34,8 +34,14 @@ export async function resourceAttributes(): Promise<Record<string, string>> {
           [RESOURCE_BROWSER_BRANDS]: agent.brands.map(({ brand, version }) => `${brand} ${version}`).join(', '),
           [RESOURCE_BROWSER_PLATFORM]: agent.platform,
         }
-      : {}),
+      : { [RESOURCE_BROWSER_BRANDS]: await firefoxBrand() }),
   }
+}
+
+/** Firefox has no client hints, but tells its extensions what it is, e.g. `Firefox 153`. */
+async function firefoxBrand(): Promise<string> {
+  const { name, version } = await browser.runtime.getBrowserInfo()
+  return `${name} ${Number.parseInt(version, 10)}`
 }
 
 async function randomIdIn(area: browser.Storage.StorageArea, key: string): Promise<string> {

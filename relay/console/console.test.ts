@@ -153,6 +153,31 @@ test('The trace as OTLP JSON is found by full and short ID, after the relay’s 
   }
 })
 
+test('A trace too large to be read as a whole says so in its JSON, and on its page in words', async () => {
+  const spans = (from: number) =>
+    sampleRequest(Array.from({ length: 15_000 }, (_, n) => sampleSpan((from + n).toString(16).padStart(16, '0'))))
+  const { app, page } = await consoleWith(sampleRequest([root()]), spans(0x1000), spans(0x10000))
+  const trace = await (await app.request(`/api/traces/${TRACE_ID}`)).json()
+  expect(trace.truncated).toBe(true)
+  const { document } = await page(`/support/${TRACE_ID}`)
+  expect(document.querySelector('.notice')?.textContent).toContain('too large to be read as a whole')
+})
+
+test('A trace that is whole says nothing of being cut', async () => {
+  const { app, page } = await consoleWith(sampleRequest([root()]))
+  expect(await (await app.request(`/api/traces/${TRACE_ID}`)).json()).not.toHaveProperty('truncated')
+  expect((await page(`/support/${TRACE_ID}`)).document.querySelector('.notice')).toBeNull()
+})
+
+test('Of a span with very many attributes the first are shown, and how many are not', async () => {
+  const attributes = Array.from({ length: 130 }, (_, n) => text(`k${n}`, ''))
+  const { page } = await consoleWith(sampleRequest([root({ attributes })]))
+  const list = (await page(`/support/${TRACE_ID}`)).document.querySelector('.attributes')?.textContent
+  expect(list).toContain('k127')
+  expect(list).not.toContain('k128')
+  expect(list).toContain('2 more attributes are not shown')
+})
+
 test.each([
   ['unknown', 'ffffffff', 404, 'trace_not_found'],
   ['too short', '4bf92f3', 400, 'trace_id_malformed'],

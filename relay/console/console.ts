@@ -67,8 +67,9 @@ export function createConsole({ store, flushSpans, now }: Console): Hono {
       if (match.kind === 'malformed') return problem(c, 400, c.req.param('id'), MALFORMED)
       if (match.kind === 'unknown') return problem(c, 404, id, UNKNOWN)
       if (match.kind === 'ambiguous') return c.html(candidatesPage(id, match.candidates), 300)
-      const waterfall = layOut({ resourceSpans: store.trace(match.traceId) })
-      return c.html(tracePage(match.traceId, waterfall, diagnose(waterfall), now()))
+      const trace = store.trace(match.traceId)
+      const waterfall = layOut(trace)
+      return c.html(tracePage(match.traceId, waterfall, diagnose(waterfall), now(), trace.truncated))
     })
     .get('/api/traces/:id', async (c) => {
       const { match } = await lookUp(c.req.param('id'))
@@ -79,6 +80,7 @@ export function createConsole({ store, flushSpans, now }: Console): Hono {
         const message = 'More than one trace begins with these digits.'
         return c.json({ error: { code: 'trace_id_ambiguous', message, candidates: match.candidates } }, 409)
       }
-      return c.json({ resourceSpans: store.trace(match.traceId) })
+      const { resourceSpans, truncated } = store.trace(match.traceId)
+      return c.json({ resourceSpans, ...(truncated ? { truncated } : {}) })
     })
 }

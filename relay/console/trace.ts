@@ -9,6 +9,8 @@ import type { Row, Waterfall } from './waterfall.ts'
 const MAX_ROWS = 500
 /** Deeper rows are not indented further. */
 const MAX_INDENT = 12
+/** Attributes of a span shown; the SDKs' own limit. */
+const MAX_ATTRIBUTES = 128
 /** Characters of an attribute's value shown. */
 const MAX_VALUE = 500
 /** A span of a millisecond must still be seen in a run of a minute. */
@@ -22,13 +24,21 @@ const SERVICE_CLASSES: Record<string, string> = {
 }
 const STATES = { done: ['✓', 'Done'], failed: ['✕', 'Failed'], open: ['…', 'Open'] } as const
 
-export function tracePage(traceId: string, waterfall: Waterfall, diagnosis: Diagnosis, nowMs: number): Html {
+/** The page; `truncated` when the store holds more of the trace than it read. */
+export function tracePage(
+  traceId: string,
+  waterfall: Waterfall,
+  diagnosis: Diagnosis,
+  nowMs: number,
+  truncated: boolean,
+): Html {
   const { rows, originNs, totalMs, services, missingParents } = waterfall
   const [icon, word] = STATES[diagnosis.state]
   return page(
     `${word}: ${traceId.slice(0, 8)} – PASS ATS support`,
     html`<h1 class="verdict ${diagnosis.state}"><span class="icon" aria-hidden="true">${icon}</span><span>${diagnosis.sentence}</span></h1>
 ${diagnosis.advice ? html`<p class="advice">${diagnosis.state === 'failed' ? 'The person was told: ' : ''}${diagnosis.advice}</p>` : ''}
+${truncated ? html`<p class="notice">This trace is too large to be read as a whole. Here are the ${rows.length} spans that arrived first; the sentence above may lack what came later.</p>` : ''}
 <dl class="facts">
 <div><dt>Trace ID</dt><dd><code class="copy">${traceId}</code></dd></div>
 ${diagnosis.code ? html`<div><dt>Failure code</dt><dd><code>${diagnosis.code}</code></dd></div>` : ''}
@@ -59,6 +69,7 @@ function rowItem(row: Row, { fromMs, totalMs, root }: Waterfall, isCulprit: bool
   const width = Math.min(1_000, Math.max(MIN_BAR, row.durationMs * scale))
   const x = Math.min((row.startMs - fromMs) * scale, 1_000 - width)
   const depth = Math.min(row.depth, MAX_INDENT)
+  const attributes = Object.entries(row.attributes)
   return html`<li class="${failed ? 'failed' : ''}${isCulprit ? ' culprit' : ''}"><details${isCulprit ? html` open` : ''}>
 <summary><span class="name d${depth}"><span class="swatch ${serviceClass(row.service)}" aria-hidden="true"></span><span class="label">${row.name}</span>${failed ? html` <strong class="mark"><span aria-hidden="true">✕</span> failed</strong>` : ''} <span class="service">${shortService(row.service)}</span></span>
 <svg class="bar ${serviceClass(row.service)}" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true"><rect class="track" width="1000" height="10"/><rect class="time" x="${x.toFixed(1)}" width="${width.toFixed(1)}" height="10"/></svg>
@@ -68,7 +79,8 @@ ${attribute('starts', formatOffset(row.startMs, root ? 'the root' : 'the first s
 ${attribute('service', `${row.service} (${row.kind})`)}
 ${attribute('span ID', row.spanId)}
 ${row.parentSpanId ? attribute('parent', row.parentSpanId) : ''}
-${Object.entries(row.attributes).map(([name, value]) => attribute(name, Array.isArray(value) ? value.join(', ') : String(value)))}
+${attributes.slice(0, MAX_ATTRIBUTES).map(([name, value]) => attribute(name, Array.isArray(value) ? value.join(', ') : String(value)))}
+${attributes.length > MAX_ATTRIBUTES ? attribute('…', `${attributes.length - MAX_ATTRIBUTES} more attributes are not shown`) : ''}
 </dl></details></li>
 `
 }

@@ -1,0 +1,116 @@
+/**
+ * A page of the extension in Firefox, worked with the mouse. The popup is no browsing context of WebDriver BiDi: it is
+ * looked into from another page of the extension (`extension.getViews`) and pressed through the browser's window.
+ */
+
+import type { WebDriverBiDi } from './webdriver-bidi.ts'
+
+/** Longest wait for something on a page, milliseconds. */
+const TIMEOUT_MS = 30_000
+
+interface Point {
+  x: number
+  y: number
+}
+
+export class FirefoxPage {
+  /** Evaluates an expression in the page, where `document` is its document; a promise is awaited. */
+  readonly evaluate: <T>(expression: string) => Promise<T>
+  readonly #press: (point: Point) => Promise<void>
+
+  constructor(evaluate: <T>(expression: string) => Promise<T>, press: (point: Point) => Promise<void>) {
+    this.evaluate = evaluate
+    this.#press = press
+  }
+
+  /** Waits until the expression is truthy, re-evaluated at every change of the document, and gives its value. */
+  async waitFor<T>(expression: string): Promise<T> {
+    return this.evaluate<T>(`new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error('Timed out in: ' + document.body.innerText)), ${TIMEOUT_MS})
+      const observer = new MutationObserver(look)
+      function look() {
+        const value = (() => { try { return ${expression} } catch { return undefined } })()
+        if (!value) return
+        clearTimeout(late); observer.disconnect(); resolve(value)
+      }
+      observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
+      look()
+    })`)
+  }
+
+  /** Waits until the element is there, visible and has text, and gives the text. */
+  async waitForText(testId: string): Promise<string> {
+    return this.waitFor(`(e => e && e.checkVisibility() && e.innerText.trim())(${element(testId)})`)
+  }
+
+  /** Replaces what a field holds. */
+  async fill(testId: string, text: string): Promise<void> {
+    await this.evaluate(`(e => {
+      e.value = ${JSON.stringify(text)}
+      e.dispatchEvent(new InputEvent('input', { bubbles: true }))
+    })(${element(testId)})`)
+  }
+
+  /** Presses the mouse on the element, as a hand would. Waits until it is there and enabled. */
+  async click(testId: string): Promise<void> {
+    await this.#press(
+      await this.waitFor(`(e => {
+        if (!e || !e.checkVisibility() || e.disabled || e.ariaDisabled === 'true') return undefined
+        e.scrollIntoView({ block: 'center', behavior: 'instant' })
+        const r = e.getBoundingClientRect()
+        return { x: r.x + r.width / 2, y: r.y + r.height / 2 }
+      })(${element(testId)})`),
+    )
+  }
+}
+
+/** The page in a tab. */
+export function tabPage(bidi: WebDriverBiDi, tab: string): FirefoxPage {
+  return new FirefoxPage(
+    (expression) => bidi.evaluate(tab, expression),
+    async ({ x, y }) => {
+      const actions = [
+        { type: 'pointerMove', x: Math.round(x), y: Math.round(y) },
+        { type: 'pointerDown', button: 0 },
+        { type: 'pointerUp', button: 0 },
+      ]
+      await bidi.send('input.performActions', { context: tab, actions: [{ type: 'pointer', id: 'mouse', actions }] })
+    },
+  )
+}
+
+/** Presses the toolbar's button and gives its popup, which is looked into from `tab`, a page of the extension. */
+export async function popupPage(bidi: WebDriverBiDi, window: string, tab: string): Promise<FirefoxPage> {
+  // BiDi's own mouse stays out of the browser's window; this one is as trusted by what it hits.
+  const press = (box: string, { x, y }: Point) =>
+    bidi.evaluate<void>(
+      window,
+      `(async () => {
+        const box = ${box}.getBoundingClientRect()
+        for (const type of ['mousemove', 'mousedown', 'mouseup'])
+          window.synthesizeMouseEvent(type, box.x + ${x}, box.y + ${y}, { button: 0, clickCount: 1 }, {})
+      })()`,
+    )
+  const shown = bidi.evaluate(
+    window,
+    `new Promise((resolve) => addEventListener('popupshown', function look({ target }) {
+      if (!target.querySelector(${JSON.stringify(POPUP)})) return
+      removeEventListener('popupshown', look)
+      resolve(true)
+    }))`,
+  )
+  await Promise.all([
+    shown,
+    press(`document.querySelector('toolbarbutton.webextension-browser-action')`, { x: 12, y: 12 }),
+  ])
+  const popup = new FirefoxPage(
+    (expression) =>
+      bidi.evaluate(tab, `(({ document }) => ${expression})(browser.extension.getViews({ type: 'popup' })[0])`),
+    (point) => press(`document.querySelector(${JSON.stringify(POPUP)})`, point),
+  )
+  await popup.waitFor('document.body.dataset.status')
+  return popup
+}
+
+const POPUP = '.webextension-popup-browser'
+const element = (testId: string) => `document.querySelector('[data-testid=${JSON.stringify(testId)}]')`
