@@ -51,9 +51,16 @@ export const RPC_SYSTEM = 'webextension'
 /** OpenTelemetry's exception event; its message and stack are never recorded (they may quote a resume). */
 export const EVENT_EXCEPTION = 'exception'
 
+/** The worker that had the span open has died; the time is that of its last sign of life. */
+export const EVENT_WORKER_TERMINATED = 'service_worker.terminated'
+/** Another worker has taken the span up. */
+export const EVENT_WORKER_RESUMED = 'service_worker.resumed'
+
 // ── Our attributes ─────────────────────────────────────────────────────────
 /** Which stage of a run a span is: extract, generate, llm, latex, compile, validate, deliver. */
 export const ATTR_STAGE = 'pass_ats.stage'
+/** How often another worker took the span up after its worker had died. */
+export const ATTR_WORKER_RESUMES = 'pass_ats.service_worker.resumes'
 /** Why the run ended without a PDF: a code of the closed list in `server/contract.ts`. */
 export const ATTR_FAILURE_CODE = 'pass_ats.failure.code'
 /** How bullets were chosen: `llm` or `deterministic`. */

@@ -1,11 +1,12 @@
-/** The service worker: one table of message handlers. */
+/** The service worker: one table of message handlers, and what a new worker does about the one before it. */
 
 import { SpanKind } from '@opentelemetry/api'
 import browser from 'webextension-polyfill'
 import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_START_RUN, RPC_SYSTEM } from '../names.ts'
 import type { RunStarted, StartRun, StartRunMessage } from './messages.ts'
-import { startRun } from './run.ts'
+import { resumeRun, type StartedRun, startRun } from './run.ts'
 import { RunFailure } from './run-failure.ts'
+import { readRunRecord, removeRunRecord } from './run-record.ts'
 import { readRunState, writeRunState } from './run-state.ts'
 import { readSettings } from './settings.ts'
 import { flush } from './tracer/flush.ts'
@@ -13,12 +14,15 @@ import { resourceAttributes, sessionId } from './tracer/identity.ts'
 import { Journal } from './tracer/journal.ts'
 import { Tracer } from './tracer/tracer.ts'
 
+/** Wakes a worker while a run is open, should the one that has it die. Half a minute is the browser's least. */
+const RECOVERY = 'recovery'
+const RECOVERY_MINUTES = 0.5
+
 const journal = new Journal()
-const ready = sessionId().then((id) => new Tracer(journal, id))
 /** The run under way, if any: a second click joins it. */
 let current: string | undefined
 
-const handlers: Record<string, (payload: never) => Promise<unknown>> = {
+const handlers: Record<string, (tracer: Tracer, payload: never) => Promise<unknown>> = {
   [RPC_START_RUN]: onStartRun,
 }
 
@@ -27,27 +31,35 @@ browser.runtime.onMessage.addListener((message: unknown, sender: browser.Runtime
   const handler = handlers[type]
   // Only our own pages may ask: a content script shares its process with the page.
   if (!handler || sender.id !== browser.runtime.id || !sender.url?.startsWith(browser.runtime.getURL(''))) return
-  return handler(payload as never)
+  return booted.then((tracer) => handler(tracer, payload as never))
 })
 
-async function onStartRun(request: StartRun): Promise<RunStarted> {
+async function onStartRun(tracer: Tracer, request: StartRun): Promise<RunStarted> {
   const receivedAt = Date.now()
   if (current) return { runId: current }
-  const tracer = await ready
-  const { root, ended } = startRun(tracer, request)
-  const { traceId } = root.spanContext()
-  current = traceId
+  const run = startRun(tracer, request)
+  track(run)
   // The popup's own side is recorded here: it may be closed before it could hand a span over.
   const attributes = { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_START_RUN }
-  const call = tracer.start(RPC_START_RUN, root, { kind: SpanKind.CLIENT, startTime: request.clickedAt, attributes })
+  const call = tracer.start(RPC_START_RUN, run.root, {
+    kind: SpanKind.CLIENT,
+    startTime: request.clickedAt,
+    attributes,
+  })
   const served = tracer.start(RPC_START_RUN, call, { kind: SpanKind.SERVER, startTime: receivedAt, attributes })
   served.end()
   call.end()
+  return { runId: run.root.spanContext().traceId }
+}
+
+function track({ root, ended }: StartedRun): void {
+  current = root.spanContext().traceId
+  void browser.alarms.create(RECOVERY, { periodInMinutes: RECOVERY_MINUTES })
   void ended.finally(() => {
     current = undefined
+    void browser.alarms.clear(RECOVERY)
     void upload()
   })
-  return { runId: traceId }
 }
 
 /** Never rejects: what could not be sent stays for the next time. */
@@ -60,20 +72,36 @@ async function upload(): Promise<void> {
   }
 }
 
-/** A run whose worker has died does not go on by itself: it is said to have ended, so that the person can press again. */
-async function closeInterruptedRun(): Promise<void> {
-  const state = await readRunState()
-  if (current || state?.status !== 'running') return
-  const failure = RunFailure.of('interrupted').body
-  await writeRunState({ ...state, status: 'failed', failure, endedAt: Date.now() })
+/** Takes up the run of the worker before this one, and ends truthfully what it left open and cannot be taken up. */
+async function boot(): Promise<Tracer> {
+  const tracer = new Tracer(journal, await sessionId())
+  const [lost, record, state] = await Promise.all([journal.lost(), readRunRecord(), readRunState()])
+  const resumed = record && state && state.id === record.id ? resumeRun(tracer, record, state, lost) : undefined
+  for (const span of lost.open) {
+    if (!resumed || span.traceId !== record?.id) tracer.abandon(span, lost.diedAt)
+  }
+  if (resumed) {
+    track(resumed)
+    return tracer
+  }
+  if (record) await removeRunRecord()
+  if (state?.status === 'running') {
+    const failure = RunFailure.of('interrupted').body
+    await writeRunState({ ...state, status: 'failed', failure, endedAt: Date.now() })
+  }
+  void upload()
+  return tracer
 }
+
+const booted = boot()
 
 // By default pages' content scripts may read and write what extensions store: here, a resume and where it is sent.
 // Firefox does not have the call, and keeps storage from nobody.
 void chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' })
 
+// What these tell is that a worker has started, and that is all there is to know: everything is done at boot.
+browser.alarms.onAlarm.addListener(() => {})
+browser.runtime.onStartup.addListener(() => {})
+browser.runtime.onInstalled.addListener(() => {})
 // An open popup holds a connection, which is lost with the worker: connecting again is what wakes the next one.
 browser.runtime.onConnect.addListener(() => {})
-
-// What an earlier worker left behind.
-void closeInterruptedRun().finally(upload)

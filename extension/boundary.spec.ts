@@ -7,7 +7,7 @@ import { test } from './journey.ts'
 
 test('the extension asks for little, and shows nothing to pages', () => {
   const manifest = JSON.parse(readFileSync(join(EXTENSION_DIR, 'manifest.json'), 'utf8'))
-  expect(manifest.permissions).toEqual(['activeTab', 'scripting', 'storage'])
+  expect(manifest.permissions).toEqual(['activeTab', 'alarms', 'scripting', 'storage'])
   expect(manifest.host_permissions).toEqual(['http://127.0.0.1/*'])
   expect(manifest).not.toHaveProperty('web_accessible_resources')
   expect(manifest).not.toHaveProperty('content_scripts')

@@ -5,6 +5,7 @@ import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { endOfRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { anotherStack, rowsNamed, test } from './journey.ts'
+import type { RunRecord } from './run-record.ts'
 
 /** A wire to a relay that can be cut in the middle of whatever goes through it. */
 async function wireTo(url: string) {
@@ -47,8 +48,9 @@ test('a connection that is cut in the middle of a run is taken up where it was, 
     await page.goto(urlOf('lever.html'))
     const popup = await journey.browser.openPopup(page)
     await popup.click('generate')
-    // The first event is the model's stage: once it shows, the stream stands.
-    await popup.waitFor(`document.querySelector('[aria-current=step]')?.innerText.includes('Choose what fits')`)
+    // Once an event has come, the stream stands.
+    const seen = () => journey.browser.worker.evaluate(() => chrome.storage.local.get('active'))
+    await expect.poll(async () => ((await seen()).active as RunRecord | undefined)?.lastEventId).toBe(1)
     await expect.poll(() => endpoint.requests.length).toBe(1)
     wire.cut()
     endpoint.release()

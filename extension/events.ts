@@ -13,18 +13,19 @@ const SILENCE_MS = 45_000
 const MAX_RETRY_MS = 10_000
 
 /**
- * Calls `onEvent` for each event, once and in order, and returns after the run's last one. Continues with
+ * Calls `onEvent` for each event after `lastEventId`, once and in order, and returns after the run's last one. Continues with
  * `Last-Event-ID` after a lost connection. Throws RunFailure server_unreachable when it cannot, interrupted when
  * `deadline` aborts first, or the failure that the relay or server answers with.
  */
 export async function followEvents(
   relay: RelayClient,
   parent: Span,
+  lastEventId: number,
   deadline: AbortSignal,
-  onEvent: (event: RunEvent) => Promise<void>,
+  onEvent: (event: RunEvent, id: number) => Promise<void>,
 ): Promise<void> {
   const path = `/runs/${parent.spanContext().traceId}/events`
-  const progress = { lastEventId: 0, retryMs: 2_000, ended: false }
+  const progress = { lastEventId, retryMs: 2_000, ended: false }
   for (let lost = 0; ; lost++) {
     const before = progress.lastEventId
     const silence = new SilenceWatch()
@@ -62,7 +63,7 @@ async function readStream(
   response: Response,
   progress: { lastEventId: number; retryMs: number; ended: boolean },
   silence: SilenceWatch,
-  onEvent: (event: RunEvent) => Promise<void>,
+  onEvent: (event: RunEvent, id: number) => Promise<void>,
 ): Promise<void> {
   if (!response.body) throw RunFailure.of('server_unreachable')
   const onRetry = (ms: number) => {
@@ -82,7 +83,7 @@ async function readStream(
       progress.lastEventId = id
       const event = RunEvent.parse(JSON.parse(value.data))
       progress.ended = event.type === 'done' || event.type === 'failed'
-      await onEvent(event)
+      await onEvent(event, id)
       if (progress.ended) return
     }
   } finally {

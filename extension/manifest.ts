@@ -15,7 +15,7 @@ export function manifestFor(target: Target) {
     action: { default_popup: 'popup/popup.html', default_title: 'PASS ATS: make a resume for this posting' },
     options_ui: { page: 'options/options.html', open_in_tab: true },
     // activeTab instead of hosts: pages are read when the person clicks, and at no other time.
-    permissions: ['activeTab', 'scripting', 'storage'],
+    permissions: ['activeTab', 'alarms', 'scripting', 'storage'],
     // The relay on this machine. One elsewhere needs no permission: it answers CORS for extensions.
     host_permissions: ['http://127.0.0.1/*'],
     ...(target === 'firefox' ? FIREFOX : CHROMIUM),

@@ -1,38 +1,25 @@
-/** One run, from the click to the PDF in the browser. Owns the root span. */
+/** One run, from the click to the PDF in the browser, across the deaths of its worker. Owns the root span. */
 
-import { type Span, SpanKind } from '@opentelemetry/api'
-import browser from 'webextension-polyfill'
-import {
-  ATTR_PDF_SIZE,
-  ATTR_POSTING_SOURCE,
-  ATTR_RPC_METHOD,
-  ATTR_RPC_SYSTEM,
-  ATTR_STAGE,
-  RPC_EXTRACT_POSTING,
-  RPC_SYSTEM,
-  SPAN_DELIVER,
-  SPAN_GENERATE,
-  SPAN_RUN,
-} from '../names.ts'
+import type { Span } from '@opentelemetry/api'
+import { ATTR_PDF_SIZE, ATTR_POSTING_SOURCE, ATTR_STAGE, SPAN_DELIVER, SPAN_GENERATE, SPAN_RUN } from '../names.ts'
 import { type Posting, type Profile, Run, type RunEvent } from '../server/contract.ts'
-import contentScript from './content.ts?script&iife'
 import { storeDelivered } from './delivered.ts'
 import { followEvents } from './events.ts'
-import type { ExtractPostingMessage, PostingExtracted, StartRun } from './messages.ts'
+import type { StartRun } from './messages.ts'
+import { askForPosting } from './page.ts'
 import { RelayClient } from './relay-client.ts'
 import { RunFailure } from './run-failure.ts'
-import { type RunState, writeRunState } from './run-state.ts'
+import { type Done, type RunRecord, removeRunRecord, writeRunRecord } from './run-record.ts'
+import type { RunState } from './run-state.ts'
+import { RunView } from './run-view.ts'
 import { readSettings } from './settings.ts'
-import { markFailed, type Tracer, traceparentOf } from './tracer/tracer.ts'
+import type { JournaledSpan } from './tracer/journal.ts'
+import { markFailed, type Tracer } from './tracer/tracer.ts'
 
-/** Longest wait for the page's answer. Reading the largest of pages takes a second. */
-const EXTRACT_MS = 20_000
 /** Longest wait for the answer to POST /generate, and for the PDF once it is made. */
 const REQUEST_MS = 30_000
-/** Longest run. Well below STALE_AFTER_MS of the popup, so that a run always ends by itself. */
+/** Longest run, from the click. Well below STALE_AFTER_MS of the popup, so that a run always ends by itself. */
 const RUN_MS = 8 * 60_000
-/** Any extension API call resets the worker's 30 s idle clock; a streaming fetch does not. */
-const KEEP_ALIVE_MS = 20_000
 const MAX_PDF_BYTES = 10 * 1024 * 1024
 
 export interface StartedRun {
@@ -41,142 +28,141 @@ export interface StartedRun {
   ended: Promise<void>
 }
 
+/** A run that is under way in this worker. */
+interface OpenRun {
+  tracer: Tracer
+  root: Span
+  record: RunRecord
+  view: RunView
+  /** Stages that an earlier worker began, by name; each is taken up once. */
+  begun: Map<string, Span>
+}
+
 /** Starts a run: root span, run state, and everything after it in the background. */
 export function startRun(tracer: Tracer, { tabId, clickedAt }: StartRun): StartedRun {
   const root = tracer.start(SPAN_RUN, undefined, { startTime: clickedAt })
-  const view = new RunView(root.spanContext().traceId, clickedAt)
-  return { root, ended: complete(tracer, root, view, tabId) }
+  const id = root.spanContext().traceId
+  const record: RunRecord = { id, tabId, clickedAt, accepted: false, lastEventId: 0 }
+  const view = new RunView({ id, startedAt: clickedAt, status: 'running', step: 'extract' })
+  return { root, ended: complete({ tracer, root, record, view, begun: new Map() }) }
 }
 
-async function complete(tracer: Tracer, root: Span, view: RunView, tabId: number): Promise<void> {
-  const keepAlive = setInterval(() => void browser.runtime.getPlatformInfo(), KEEP_ALIVE_MS)
+/**
+ * Takes up the run of a worker that has died: its root and the stage it was in go on as the same spans, and everything
+ * else that was open ends when that worker did. Undefined when the root had ended, or is not in the journal.
+ */
+export function resumeRun(
+  tracer: Tracer,
+  record: RunRecord,
+  state: RunState,
+  { open, diedAt }: { open: readonly JournaledSpan[]; diedAt: number },
+): StartedRun | undefined {
+  const lost = open.filter(({ traceId }) => traceId === record.id)
+  const lostRoot = lost.find(({ name }) => name === SPAN_RUN)
+  if (!lostRoot) return undefined
+  const root = tracer.restart(lostRoot, diedAt)
+  const begun = new Map<string, Span>()
+  for (const span of lost) {
+    if (span === lostRoot) continue
+    if (span.name === SPAN_GENERATE || span.name === SPAN_DELIVER) begun.set(span.name, tracer.restart(span, diedAt))
+    else tracer.abandon(span, diedAt)
+  }
+  return { root, ended: complete({ tracer, root, record, view: new RunView(state), begun }) }
+}
+
+/** From wherever the run is to its end. */
+async function complete(run: OpenRun): Promise<void> {
+  const { tracer, root, record, view } = run
   try {
+    // Only the root's end was missing.
+    if (view.state.status === 'done') return
+    if (view.state.failure) throw new RunFailure(view.state.failure)
+    await writeRunRecord(record)
     await view.update({})
     const { profile, relayUrl } = await readSettings()
     if (!profile) throw RunFailure.of('profile_missing')
     const relay = new RelayClient(relayUrl, tracer)
-    const posting = await extract(tracer, root, tabId)
-    root.setAttribute(ATTR_POSTING_SOURCE, posting.source)
-    await view.update({ posting: { title: posting.title, company: posting.company } })
-    const done = await generate(tracer, root, relay, view, { profile, posting })
+    record.posting ??= await askForPosting(tracer, root, record.tabId)
+    root.setAttribute(ATTR_POSTING_SOURCE, record.posting.source)
+    tracer.checkpoint(root)
+    await writeRunRecord(record)
+    await view.update({ posting: { title: record.posting.title, company: record.posting.company } })
+    record.done ??= await generate(run, relay, { profile, posting: record.posting })
+    await writeRunRecord(record)
     await view.update({ step: 'deliver' })
-    await deliver(tracer, root, relay, done.fileName)
-    await view.end({
-      status: 'done',
-      pdf: { fileName: done.fileName, pages: done.pages, sizeBytes: done.sizeBytes },
-      keywords: { matched: done.keywordsMatched, total: done.keywordsTotal },
-    })
+    const { fileName, pages, sizeBytes, keywordsMatched, keywordsTotal } = record.done
+    await deliver(run, relay, fileName)
+    const keywords = { matched: keywordsMatched, total: keywordsTotal }
+    await view.end({ status: 'done', pdf: { fileName, pages, sizeBytes }, keywords })
   } catch (error) {
     const failure = RunFailure.from(error)
     markFailed(root, failure)
     await view.end({ status: 'failed', failure: failure.body })
   } finally {
-    clearInterval(keepAlive)
+    for (const stage of run.begun.values()) stage.end()
     root.end()
+    await removeRunRecord()
   }
 }
-
-/** Asks the page for its posting. Throws RunFailure page_unreadable, page_interrupted or posting_not_found. */
-async function extract(tracer: Tracer, root: Span, tabId: number): Promise<Posting> {
-  const call = tracer.start(RPC_EXTRACT_POSTING, root, {
-    kind: SpanKind.CLIENT,
-    attributes: { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_EXTRACT_POSTING },
-  })
-  try {
-    const { posting, spans } = await askTab(tabId, {
-      type: RPC_EXTRACT_POSTING,
-      payload: {},
-      traceparent: traceparentOf(call),
-    })
-    tracer.adopt(spans, call.spanContext().traceId)
-    if (!posting) throw RunFailure.of('posting_not_found')
-    return posting
-  } catch (error) {
-    const failure = RunFailure.from(error)
-    markFailed(call, failure)
-    throw failure
-  } finally {
-    call.end()
-  }
-}
-
-async function askTab(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
-  const answer = injectAndAsk(tabId, message)
-  const late = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(RunFailure.of('page_interrupted')), EXTRACT_MS)
-    answer.then(
-      () => clearTimeout(timer),
-      () => clearTimeout(timer),
-    )
-  })
-  return Promise.race([answer, late])
-}
-
-async function injectAndAsk(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
-  try {
-    // At once: the person sees the posting, and a page may wait for ever for a script that does not come.
-    await browser.scripting.executeScript({ target: { tabId }, files: [contentScript], injectImmediately: true })
-  } catch (cause) {
-    // The browser's own pages, its store, other extensions' pages: closed to us, and rightly.
-    const gone = cause instanceof Error && /No tab with id|removed|closed|navigat/i.test(cause.message)
-    throw RunFailure.of(gone ? 'page_interrupted' : 'page_unreadable', cause)
-  }
-  try {
-    return await browser.tabs.sendMessage(tabId, message)
-  } catch (cause) {
-    throw RunFailure.of('page_interrupted', cause)
-  }
-}
-
-type Done = Extract<RunEvent, { type: 'done' }>
 
 /** Posts the run and follows it to its last event. Throws the RunFailure it ends with. */
-async function generate(
-  tracer: Tracer,
-  root: Span,
-  relay: RelayClient,
-  view: RunView,
-  body: { profile: Profile; posting: Posting },
-): Promise<Done> {
-  const stage = tracer.start(SPAN_GENERATE, root, { attributes: { [ATTR_STAGE]: 'generate' } })
-  try {
-    await view.update({ step: 'llm' })
-    await relay.request(
-      stage,
-      { method: 'POST', path: '/generate', body, signal: AbortSignal.timeout(REQUEST_MS), waiting: stage },
-      async (response) => Run.parse(await response.json()),
-    )
+async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profile; posting: Posting }): Promise<Done> {
+  const { record, view } = run
+  return inStage(run, SPAN_GENERATE, 'generate', async (stage) => {
+    if (!record.accepted) await view.update({ step: 'llm' })
+    const deadline = AbortSignal.timeout(Math.max(1, record.clickedAt + RUN_MS - Date.now()))
+    const post = async () => {
+      await relay.request(
+        stage,
+        { method: 'POST', path: '/generate', body, signal: AbortSignal.timeout(REQUEST_MS), waiting: stage },
+        async (response) => Run.parse(await response.json()),
+      )
+      record.accepted = true
+      record.lastEventId = 0
+      await writeRunRecord(record)
+    }
     let last: RunEvent | undefined
-    await followEvents(relay, stage, AbortSignal.timeout(RUN_MS), async (event) => {
-      last = event
-      await view.show(event)
+    const follow = () =>
+      followEvents(relay, stage, record.lastEventId, deadline, async (event, id) => {
+        last = event
+        record.lastEventId = id
+        await Promise.all([writeRunRecord(record), view.show(event)])
+      })
+    if (!record.accepted) await post()
+    await follow().catch(async (error: unknown) => {
+      // A server that has started anew knows nothing of the run; posting it again is what the ID is for.
+      if (!(error instanceof RunFailure) || error.body.code !== 'run_not_found') throw error
+      await post()
+      return follow()
     })
     if (last?.type === 'done') return last
     throw last?.type === 'failed' ? new RunFailure(last.failure) : RunFailure.of('server_unreachable')
-  } catch (error) {
-    const failure = RunFailure.from(error)
-    markFailed(stage, failure)
-    throw failure
-  } finally {
-    stage.end()
-  }
+  })
 }
 
 /** Brings the PDF into the browser's own storage. Throws RunFailure pdf_invalid when what comes is none. */
-async function deliver(tracer: Tracer, root: Span, relay: RelayClient, fileName: string): Promise<void> {
-  const stage = tracer.start(SPAN_DELIVER, root, { attributes: { [ATTR_STAGE]: 'deliver' } })
-  const { traceId } = stage.spanContext()
-  try {
-    const path = `/runs/${traceId}/resume.pdf`
+async function deliver(run: OpenRun, relay: RelayClient, fileName: string): Promise<void> {
+  const { id } = run.record
+  return inStage(run, SPAN_DELIVER, 'deliver', async (stage) => {
+    const path = `/runs/${id}/resume.pdf`
     const bytes = await relay.request(stage, { method: 'GET', path, signal: AbortSignal.timeout(REQUEST_MS) }, readPdf)
     stage.setAttribute(ATTR_PDF_SIZE, bytes.byteLength)
-    await storeDelivered(traceId, fileName, bytes)
+    await storeDelivered(id, fileName, bytes)
+  })
+}
+
+/** Works in the stage that an earlier worker began, or in a new one; a failure marks it, and goes on. */
+async function inStage<T>(run: OpenRun, name: string, stage: string, work: (span: Span) => Promise<T>): Promise<T> {
+  const span = run.begun.get(name) ?? run.tracer.start(name, run.root, { attributes: { [ATTR_STAGE]: stage } })
+  run.begun.delete(name)
+  try {
+    return await work(span)
   } catch (error) {
     const failure = RunFailure.from(error)
-    markFailed(stage, failure)
+    markFailed(span, failure)
     throw failure
   } finally {
-    stage.end()
+    span.end()
   }
 }
 
@@ -186,32 +172,4 @@ async function readPdf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
   const isPdf = new TextDecoder('latin1').decode(bytes.subarray(0, 5)) === '%PDF-'
   if (!isPdf || bytes.byteLength > MAX_PDF_BYTES) throw RunFailure.of('pdf_invalid')
   return bytes
-}
-
-/** The run's state as it is shown, written at every change. */
-class RunView {
-  #state: RunState
-
-  constructor(id: string, startedAt: number) {
-    this.#state = { id, startedAt, status: 'running', step: 'extract' }
-  }
-
-  /** Never rejects: a disk without room may blind the popup, but must not cost the run. */
-  async update(change: Partial<RunState>): Promise<void> {
-    this.#state = { ...this.#state, ...change }
-    await writeRunState(this.#state).catch(() => undefined)
-  }
-
-  async show(event: RunEvent): Promise<void> {
-    if (event.type === 'queued') await this.update({ queuePosition: event.ahead })
-    if (event.type === 'stage' && event.state === 'started') {
-      const { queuePosition: _, ...rest } = this.#state
-      this.#state = rest
-      await this.update({ step: event.stage })
-    }
-  }
-
-  async end(change: Partial<RunState>): Promise<void> {
-    await this.update({ ...change, endedAt: Date.now() })
-  }
 }

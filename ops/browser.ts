@@ -1,5 +1,6 @@
 /** A headless Chromium with the built extension, used as a person would: postings in tabs, the popup from the toolbar. */
 
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,17 +22,23 @@ export interface Browser {
   openExtensionPage(path: string): Promise<Page>
   /** Stops the service worker, as the browser does with one that is idle. */
   stopWorker(): Promise<void>
+  /** SIGKILL to the process of the extension's worker and pages, as when it crashes. */
+  killExtensionProcess(): Promise<void>
+  /** Installs the extension over itself, as an update does: its worker and pages go, its storage stays. */
+  updateExtension(): Promise<void>
+  /** SIGKILL to the whole browser. Its profile stays, for {@link launchBrowser}. */
+  kill(): Promise<string>
   /** Clicks the extension's toolbar button on a tab: opens its popup and grants it that tab (`activeTab`). */
   openPopup(page: Page): Promise<ToolbarPopup>
   close(): Promise<void>
 }
 
 /**
- * Starts the browser with an empty profile, which `close` removes; its web is the bundled postings. Throws when the
- * extension is not built.
+ * Starts the browser with an empty profile, or one that a killed browser has left; `close` removes it. Its web is the
+ * bundled postings. Throws when the extension is not built.
  */
-export async function launchBrowser(executablePath: string): Promise<Browser> {
-  const userDataDir = await mkdtemp(join(tmpdir(), 'pass-ats-browser-'))
+export async function launchBrowser(executablePath: string, profile?: string): Promise<Browser> {
+  const userDataDir = profile ?? (await mkdtemp(join(tmpdir(), 'pass-ats-browser-')))
   const context = await chromium.launchPersistentContext(userDataDir, {
     executablePath,
     // Playwright's own headless mode is another program, which knows no extensions.
@@ -86,7 +93,38 @@ export async function launchBrowser(executablePath: string): Promise<Browser> {
       await session.send('ServiceWorker.stopAllWorkers')
       await session.detach()
     },
+    killExtensionProcess: async () => {
+      for (const { type, id } of await processes(context)) {
+        if (type === 'renderer' && readFileSync(`/proc/${id}/cmdline`, 'utf8').includes('--extension-process')) {
+          process.kill(id, 'SIGKILL')
+        }
+      }
+    },
+    updateExtension: async () => {
+      const session = await context.browser()?.newBrowserCDPSession()
+      const send = session?.send.bind(session) as (method: string, params: object) => Promise<unknown>
+      // Not chrome.runtime.reload(): after that, Chromium leaves an unpacked extension disabled.
+      await send('Extensions.loadUnpacked', { path: EXTENSION_DIR })
+      await session?.detach()
+    },
+    kill: async () => {
+      forget()
+      const browser = (await processes(context)).find(({ type }) => type === 'browser')
+      const closed = context.waitForEvent('close')
+      if (browser) process.kill(browser.id, 'SIGKILL')
+      await closed
+      return userDataDir
+    },
     openPopup: (page) => ToolbarPopup.open(context, extensionId, page),
     close,
   }
+}
+
+/** The browser's processes; `id` is the system's. */
+async function processes(context: BrowserContext): Promise<{ type: string; id: number }[]> {
+  const session = await context.browser()?.newBrowserCDPSession()
+  if (!session) throw new Error('The browser is gone.')
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  await session.detach()
+  return processInfo
 }

@@ -54,7 +54,12 @@ export function parseTraceparent(header: string | undefined): { traceId: string;
 
 /** 16 random hex digits, never all zero. */
 export function randomSpanId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(8))
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-  return hex === '0'.repeat(16) ? randomSpanId() : hex
+  return randomHex(8)
+}
+
+/** So many random bytes as hex digits, never all zero. */
+export function randomHex(bytes: number): string {
+  const random = crypto.getRandomValues(new Uint8Array(bytes))
+  const hex = Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return /^0+$/.test(hex) ? randomHex(bytes) : hex
 }

@@ -5,7 +5,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { type Resource, resourceFromAttributes } from '@opentelemetry/resources'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-web'
 import { SERVICE_EXTENSION } from '../../names.ts'
-import type { Journal, JournaledSpan } from './journal.ts'
+import type { EndedSpan, Journal } from './journal.ts'
 import { TRACE_FLAGS } from './tracer.ts'
 
 /** Spans a request. */
@@ -22,7 +22,7 @@ export async function flush(journal: Journal, relayUrl: string, resource: Record
     const exporter = new OTLPTraceExporter({ url: `${relayUrl}/v1/traces`, timeoutMillis: 10_000 })
     let sent = 0
     try {
-      const spans = await journal.read()
+      const spans = await journal.ended()
       for (let from = 0; from < spans.length; from += BATCH) {
         const batch = spans.slice(from, from + BATCH)
         if (!(await send(exporter, batch, resourceFromAttributes(resource)))) break
@@ -39,7 +39,7 @@ export async function flush(journal: Journal, relayUrl: string, resource: Record
   })
 }
 
-function send(exporter: OTLPTraceExporter, spans: JournaledSpan[], resource: Resource): Promise<boolean> {
+function send(exporter: OTLPTraceExporter, spans: EndedSpan[], resource: Resource): Promise<boolean> {
   return new Promise((resolve) => {
     const done = ({ code }: ExportResult) => resolve(code === ExportResultCode.SUCCESS)
     exporter.export(
@@ -49,7 +49,7 @@ function send(exporter: OTLPTraceExporter, spans: JournaledSpan[], resource: Res
   })
 }
 
-function toReadableSpan(span: JournaledSpan, resource: Resource): ReadableSpan {
+function toReadableSpan(span: EndedSpan, resource: Resource): ReadableSpan {
   const contextOf = (spanId: string) => ({ traceId: span.traceId, spanId, traceFlags: TRACE_FLAGS })
   const [seconds, nanos] = [span.endTime[0] - span.startTime[0], span.endTime[1] - span.startTime[1]]
   return {
@@ -59,7 +59,6 @@ function toReadableSpan(span: JournaledSpan, resource: Resource): ReadableSpan {
     spanContext: () => contextOf(span.spanId),
     ...(span.parentSpanId ? { parentSpanContext: contextOf(span.parentSpanId) } : {}),
     duration: nanos < 0 ? [seconds - 1, nanos + 1e9] : [seconds, nanos],
-    events: [],
     ended: true,
     droppedAttributesCount: 0,
     droppedEventsCount: 0,

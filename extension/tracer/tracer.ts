@@ -1,7 +1,7 @@
 /**
  * The extension's tracer: the OpenTelemetry SDK, minus everything that a service worker breaks. No global provider, no
  * context manager (it forgets at the first `await`), no batch processor (it forgets with the worker): parents are
- * passed explicitly, and every ended span goes to the journal.
+ * passed explicitly, and every span is in the journal from its start.
  */
 
 import {
@@ -11,13 +11,23 @@ import {
   type Span,
   SpanKind,
   SpanStatusCode,
+  TraceFlags,
   trace,
 } from '@opentelemetry/api'
-import { WebTracerProvider } from '@opentelemetry/sdk-trace-web'
-import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_SESSION_ID, SERVICE_EXTENSION } from '../../names.ts'
+import { type ReadableSpan, WebTracerProvider } from '@opentelemetry/sdk-trace-web'
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_FAILURE_CODE,
+  ATTR_SESSION_ID,
+  ATTR_WORKER_RESUMES,
+  EVENT_WORKER_RESUMED,
+  EVENT_WORKER_TERMINATED,
+  SERVICE_EXTENSION,
+} from '../../names.ts'
 import type { RunFailure } from '../run-failure.ts'
 import { type HopSpan, isHopSpan, parseTraceparent } from './envelope.ts'
-import type { Journal } from './journal.ts'
+import { type Journal, type JournaledSpan, toHrTime } from './journal.ts'
+import { SpanIds } from './span-ids.ts'
 
 /** W3C Trace Context level 2: sampled and random. Everything is recorded; what is kept is decided behind. */
 export const TRACE_FLAGS = 0x03
@@ -36,11 +46,12 @@ export class Tracer {
   readonly #tracer: OtelTracer
   readonly #journal: Journal
   readonly #sessionId: string
+  readonly #ids = new SpanIds()
 
   constructor(journal: Journal, sessionId: string) {
     this.#journal = journal
     this.#sessionId = sessionId
-    const provider = new WebTracerProvider({ spanProcessors: [journal] })
+    const provider = new WebTracerProvider({ spanProcessors: [journal], idGenerator: this.#ids })
     this.#tracer = provider.getTracer(SERVICE_EXTENSION)
   }
 
@@ -57,6 +68,41 @@ export class Tracer {
       },
       context,
     )
+  }
+
+  /**
+   * Takes up a span that a worker which has died had open: the same IDs, start, attributes and events, and two more
+   * events that say what happened. `diedAt` in epoch milliseconds.
+   */
+  restart(lost: JournaledSpan, diedAt: number): Span {
+    const { traceId, spanId, parentSpanId, name, kind, startTime, links, events } = lost
+    const parent = { traceId, spanId: parentSpanId ?? '', traceFlags: TraceFlags.SAMPLED }
+    const context = parentSpanId ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT
+    const resumes = Number(lost.attributes[ATTR_WORKER_RESUMES] ?? 0) + 1
+    const attributes = { ...lost.attributes, [ATTR_WORKER_RESUMES]: resumes }
+    const span = this.#ids.pinned({ traceId, spanId }, () =>
+      this.#tracer.startSpan(name, { kind, startTime, links, attributes, root: !parentSpanId }, context),
+    )
+    for (const event of events) span.addEvent(event.name, event.attributes, event.time)
+    span.addEvent(EVENT_WORKER_TERMINATED, diedAt)
+    span.addEvent(EVENT_WORKER_RESUMED)
+    this.checkpoint(span)
+    return span
+  }
+
+  /** Ends a span that cannot be taken up, at the last time its worker is known to have been alive. */
+  abandon(lost: JournaledSpan, diedAt: number): void {
+    this.#journal.put({
+      ...lost,
+      endTime: toHrTime(diedAt),
+      status: { code: SpanStatusCode.ERROR },
+      attributes: { ...lost.attributes, [ATTR_ERROR_TYPE]: 'service_worker_terminated' },
+    })
+  }
+
+  /** Makes what was added to an open span survive the worker. */
+  checkpoint(span: Span): void {
+    this.#journal.checkpoint(span as Span & ReadableSpan)
   }
 
   /**
