@@ -17,6 +17,8 @@ import { Tracer } from './tracer/tracer.ts'
 /** Wakes a worker while a run is open, should the one that has it die. Half a minute is the browser's least. */
 const RECOVERY = 'recovery'
 const RECOVERY_MINUTES = 0.5
+/** Wakes a worker for spans that the relay did not take, and only then. */
+const UPLOAD = 'upload'
 
 const journal = new Journal()
 /** The run under way, if any: a second click joins it. */
@@ -66,7 +68,10 @@ function track({ root, ended }: StartedRun): void {
 async function upload(): Promise<void> {
   try {
     const { relayUrl } = await readSettings()
-    await flush(journal, relayUrl, await resourceAttributes())
+    const again = await flush(journal, relayUrl, await resourceAttributes())
+    // An alarm, not a timer: the worker will not live that long, and need not.
+    if (again === undefined) await browser.alarms.clear(UPLOAD)
+    else await browser.alarms.create(UPLOAD, { when: again })
   } catch {
     // Storage cannot be read now, so nothing was sent and nothing is lost.
   }
@@ -75,7 +80,11 @@ async function upload(): Promise<void> {
 /** Takes up the run of the worker before this one, and ends truthfully what it left open and cannot be taken up. */
 async function boot(): Promise<Tracer> {
   const tracer = new Tracer(journal, await sessionId())
-  const [lost, record, state] = await Promise.all([journal.lost(), readRunRecord(), readRunState()])
+  // Where storage cannot be read there is nothing to take up, and a new run must start all the same.
+  const unreadable = () => undefined
+  const lost = (await journal.lost().catch(unreadable)) ?? { open: [], diedAt: Date.now() }
+  const record = await readRunRecord().catch(unreadable)
+  const state = await readRunState().catch(unreadable)
   const resumed = record && state && state.id === record.id ? resumeRun(tracer, record, state, lost) : undefined
   for (const span of lost.open) {
     if (!resumed || span.traceId !== record?.id) tracer.abandon(span, lost.diedAt)
@@ -99,8 +108,10 @@ const booted = boot()
 // Firefox does not have the call, and keeps storage from nobody.
 void chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' })
 
+browser.alarms.onAlarm.addListener(({ name }) => {
+  if (name === UPLOAD) void booted.then(upload)
+})
 // What these tell is that a worker has started, and that is all there is to know: everything is done at boot.
-browser.alarms.onAlarm.addListener(() => {})
 browser.runtime.onStartup.addListener(() => {})
 browser.runtime.onInstalled.addListener(() => {})
 // An open popup holds a connection, which is lost with the worker: connecting again is what wakes the next one.

@@ -109,7 +109,7 @@ export class Journal implements SpanProcessor {
     }
     this.#pending = { ...entries }
     queueMicrotask(() => {
-      const batch = { ...this.#pending, [HEARTBEAT]: JSON.stringify({ boot: this.#boot, at: Date.now() }) }
+      const batch = { ...this.#pending, [HEARTBEAT]: Date.now() }
       this.#pending = undefined
       const write = browser.storage.local
         .set(batch)
@@ -148,8 +148,7 @@ export class Journal implements SpanProcessor {
     const spans = Object.entries(stored).flatMap(([key, value]) => (key.startsWith(PREFIX) ? parsed(value) : []))
     spans.sort((a, b) => a.startTime[0] - b.startTime[0] || a.startTime[1] - b.startTime[1])
     const byTrace = [...Map.groupBy(spans, ({ traceId }) => traceId).values()].flat()
-    const beat = stored[HEARTBEAT] ? JSON.parse(stored[HEARTBEAT] as string) : { at: 0 }
-    return { spans: byTrace, heartbeat: Number(beat.at) }
+    return { spans: byTrace, heartbeat: Number(stored[HEARTBEAT]) || 0 }
   }
 
   async forceFlush(): Promise<void> {
