@@ -8,6 +8,7 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals } from '../ops/closing.ts'
 import { benchRun } from './run.ts'
+import { benchSurvive } from './survive.ts'
 
 /** A claim as a number: `value` must not exceed `limit`. Ratios of two things measured in the same run. */
 export interface Target {
@@ -25,6 +26,7 @@ export interface Measured {
 exitOnSignals()
 
 const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured> }> = {
+  survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
 }
 

@@ -10,6 +10,7 @@ import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
 import { SERVER_STAGES } from '../server/contract.ts'
 import type { Measured } from './bench.ts'
+import { percentile } from './percentile.ts'
 
 const STAGES = ['generate resume', 'extract', 'generate', ...SERVER_STAGES, 'tectonic', 'deliver']
 /** The first runs load programs into memory; a person's service has been running for a while. */
@@ -48,11 +49,4 @@ export async function benchRun(runs: number): Promise<Measured> {
   const share = percentile(shares, 0.5)
   const claim = 'share of click-to-PDF that is neither extracting, tailoring, typesetting nor checking (median)'
   return { results: { runs, milliseconds: byStage }, targets: [{ claim, value: share, limit: 0.5, ok: share <= 0.5 }] }
-}
-
-/** Nearest rank; two decimals. */
-function percentile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const value = sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN
-  return Math.round(value * 100) / 100
 }
