@@ -1,5 +1,6 @@
+import { basename } from 'node:path'
 import { type CrxPlugin, crx } from '@crxjs/vite-plugin'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 import { manifestFor } from './extension/manifest.ts'
 
 // crxjs offers every injected script to web pages, by which any page could detect the extension. Nothing here needs
@@ -13,6 +14,28 @@ const nothingForPages: CrxPlugin = {
   },
 }
 
+// crxjs builds each injected script twice: by itself, as `content.js`, and with the rest, which nothing loads.
+const noSecondCopies: Plugin = {
+  name: 'no-second-copies',
+  generateBundle: {
+    order: 'post',
+    handler(_, bundle) {
+      const loaded = new Set<string>()
+      const load = (fileName: string) => {
+        const file = bundle[fileName]
+        if (file?.type !== 'chunk' || loaded.has(fileName)) return
+        loaded.add(fileName)
+        for (const imported of [...file.imports, ...file.dynamicImports]) load(imported)
+      }
+      const chunks = Object.values(bundle).filter((file) => file.type === 'chunk')
+      for (const { fileName, isEntry, facadeModuleId } of chunks) {
+        if (isEntry && !bundle[basename(facadeModuleId ?? '').replace(/ts$/, 'js')]) load(fileName)
+      }
+      for (const { fileName } of chunks) if (!loaded.has(fileName)) delete bundle[fileName]
+    },
+  },
+}
+
 // Two folders: a person has one loaded while the other is built.
 export default defineConfig(({ mode }) => {
   const firefox = mode === 'firefox'
@@ -21,6 +44,7 @@ export default defineConfig(({ mode }) => {
     plugins: [
       crx({ manifest: manifestFor(firefox ? 'firefox' : 'chromium'), browser: firefox ? 'firefox' : 'chrome' }),
       nothingForPages,
+      noSecondCopies,
     ],
     build: {
       outDir: firefox ? 'dist-firefox' : 'dist',

@@ -8,6 +8,7 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals } from '../ops/closing.ts'
 import { benchRun } from './run.ts'
+import { benchSize } from './size.ts'
 import { benchSurvive } from './survive.ts'
 
 /** A claim as a number: `value` must not exceed `limit`. Ratios of two things measured in the same run. */
@@ -27,6 +28,7 @@ exitOnSignals()
 
 const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured> }> = {
   survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
+  size: { about: 'what worker and page load, and other SDKs beside them, bytes', run: benchSize },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
 }
 

@@ -21,9 +21,9 @@ const progress = new Progress(process.stderr)
 
 /**
  * Readability moves nodes about in a copy of the page that is never shown. zod's compiler of schemas is switched off in
- * the contract; its code is there all the same.
+ * the contract of requests; its code is there all the same.
  */
-const EXPLAINED = /^UNSAFE_VAR_ASSIGNMENT in (assets\/)?(content|readability)\b|^DANGEROUS_EVAL in assets\/contract\b/i
+const EXPLAINED = /^UNSAFE_VAR_ASSIGNMENT in last-resort\.js$|^DANGEROUS_EVAL in assets\/options\b/
 
 // Fixtures, because they are taken down after a test that ran out of time, too.
 const test = base.extend<{ stack: Stack; firefox: Firefox }>({

@@ -1,6 +1,7 @@
 /** The messages between the extension's parts: who asks whom for what. Context travels in the envelope. */
 
-import type { Posting } from '../server/contract.ts'
+import type { Posting } from '../server/request-contract.ts'
+import type { Attempt } from './extract/strategies.ts'
 import type { Envelope, HopSpan } from './tracer/envelope.ts'
 
 /** Popup → background. Answered as soon as the run exists; its progress is in the run state. */
@@ -13,13 +14,24 @@ export interface RunStarted {
   runId: string
 }
 
+/** What has been tried before the last resort; times in epoch milliseconds. */
+export interface Tried {
+  startTime: number
+  attempts: Attempt[]
+}
+
 /** Background → content script. */
-export type ExtractPosting = Record<string, never>
+export interface ExtractPosting {
+  /** The content script's own first answer, given back to it: it keeps nothing between messages. */
+  tried?: Tried
+}
 /** The content script's answer, with the spans it recorded: it has no way to export them itself. */
 export interface PostingExtracted {
   /** Undefined when the page holds no posting. */
   posting?: Posting
   spans: HopSpan[]
+  /** Instead of all else: nothing found so far; inject the last resort and ask again with this. */
+  tried?: Tried
 }
 
 export type StartRunMessage = Envelope<StartRun>

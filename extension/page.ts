@@ -3,8 +3,9 @@
 import { type Span, SpanKind } from '@opentelemetry/api'
 import browser from 'webextension-polyfill'
 import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_EXTRACT_POSTING, RPC_SYSTEM } from '../names.ts'
-import type { Posting } from '../server/contract.ts'
+import type { Posting } from '../server/request-contract.ts'
 import contentScript from './content.ts?script&iife'
+import lastResort from './last-resort.ts?script&iife'
 import type { ExtractPostingMessage, PostingExtracted } from './messages.ts'
 import { RunFailure } from './run-failure.ts'
 import { markFailed, type Tracer, traceparentOf } from './tracer/tracer.ts'
@@ -48,18 +49,33 @@ async function askTab(tabId: number, message: ExtractPostingMessage): Promise<Po
   return Promise.race([answer, late])
 }
 
+/** Asks at most twice: the page's first answer may be that it takes the last resort, which pages do not get unasked. */
 async function injectAndAsk(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
+  await inject(tabId, contentScript)
+  const first = await ask(tabId, message)
+  if (!first.tried) return first
+  await inject(tabId, lastResort)
+  return ask(tabId, { ...message, payload: { tried: first.tried } })
+}
+
+async function inject(tabId: number, file: string): Promise<void> {
   try {
     // At once: the person sees the posting, and a page may wait for ever for a script that does not come.
-    await browser.scripting.executeScript({ target: { tabId }, files: [contentScript], injectImmediately: true })
+    await browser.scripting.executeScript({ target: { tabId }, files: [file], injectImmediately: true })
   } catch (cause) {
     // The browser's own pages, its store, other extensions' pages: closed to us, and rightly.
     const gone = cause instanceof Error && /No tab with id|removed|closed|navigat/i.test(cause.message)
     throw RunFailure.of(gone ? 'page_interrupted' : 'page_unreadable', cause)
   }
+}
+
+async function ask(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
   try {
-    return await browser.tabs.sendMessage(tabId, message)
+    const answer = await browser.tabs.sendMessage<ExtractPostingMessage, PostingExtracted | undefined>(tabId, message)
+    // A listener that is gone before it has answered does not always count as an error.
+    if (answer) return answer
   } catch (cause) {
     throw RunFailure.of('page_interrupted', cause)
   }
+  throw RunFailure.of('page_interrupted')
 }

@@ -82,8 +82,8 @@ export class RelayClient {
 
 /** The failure in the answer; for an answer that is not ours (a proxy's page, say), what its status means. */
 async function failureOf(response: Response): Promise<RunFailure> {
-  const parsed = ErrorBody.safeParse(await response.json().catch(() => undefined))
-  if (parsed.success) return new RunFailure(parsed.data.error)
+  const body: unknown = await response.json().catch(() => undefined)
+  if (ErrorBody.is(body)) return new RunFailure(body.error)
   if ([502, 503, 504].includes(response.status)) return RunFailure.of('server_unreachable')
   if (response.status === 413) return RunFailure.of('request_too_large')
   // Nothing of ours answers like this: the address leads somewhere else.

@@ -1,7 +1,8 @@
 /** What a worker must know to take up the run of one that has died. Stays on the device, and only while the run lasts. */
 
 import browser from 'webextension-polyfill'
-import type { Posting, RunEvent } from '../server/contract.ts'
+import type { RunEvent } from '../server/contract.ts'
+import type { Posting } from '../server/request-contract.ts'
 
 export type Done = Extract<RunEvent, { type: 'done' }>
 

@@ -2,7 +2,8 @@
 
 import type { Span } from '@opentelemetry/api'
 import { ATTR_PDF_SIZE, ATTR_POSTING_SOURCE, ATTR_STAGE, SPAN_DELIVER, SPAN_GENERATE, SPAN_RUN } from '../names.ts'
-import { type Posting, type Profile, Run, type RunEvent } from '../server/contract.ts'
+import { Run, type RunEvent } from '../server/contract.ts'
+import type { Posting, Profile } from '../server/request-contract.ts'
 import { storeDelivered } from './delivered.ts'
 import { followEvents } from './events.ts'
 import type { StartRun } from './messages.ts'

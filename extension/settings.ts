@@ -1,7 +1,7 @@
 /** What the person has set: their profile and where the relay is. Kept on the device, in `storage.local`. */
 
 import browser from 'webextension-polyfill'
-import type { Profile } from '../server/contract.ts'
+import type { Profile } from '../server/request-contract.ts'
 
 /** The relay that `npm start` starts. */
 export const DEFAULT_RELAY_URL = 'http://127.0.0.1:4318'

@@ -13,15 +13,20 @@ const BUILDS = {
 }
 
 /** Half a second, so it is done every time: nobody ever tests yesterday's extension. */
-export async function buildExtension(progress: Progress, target: Target = 'chromium'): Promise<void> {
-  const { name, folder } = BUILDS[target]
+export async function buildExtension(
+  progress: Progress,
+  target: Target = 'chromium',
+  folder = BUILDS[target].folder,
+): Promise<void> {
+  const { name } = BUILDS[target]
   await progress.step(name, async () => {
     // crxjs announces its inner build on the console, with a warning about its own settings; this step has its line.
     const { log, warn } = console
     console.log = console.warn = () => {}
     try {
       const configFile = fileURLToPath(new URL('../vite.config.ts', import.meta.url))
-      await build({ configFile, mode: target === 'firefox' ? 'firefox' : 'production', logLevel: 'error' })
+      const mode = target === 'firefox' ? 'firefox' : 'production'
+      await build({ configFile, mode, logLevel: 'error', build: { outDir: folder } })
     } finally {
       Object.assign(console, { log, warn })
     }

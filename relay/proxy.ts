@@ -11,14 +11,8 @@ import { getRPCMetadata } from '@opentelemetry/core'
 import { type Context, Hono } from 'hono'
 import { proxy } from 'hono/proxy'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../names.ts'
-import {
-  type ErrorBody,
-  FAILURES,
-  type FailureCode,
-  MAX_COMPILE_BYTES,
-  MAX_GENERATE_BYTES,
-  RunId,
-} from '../server/contract.ts'
+import { type ErrorBody, FAILURES, type FailureCode, RunId } from '../server/contract.ts'
+import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contract.ts'
 import { BodyTooLarge, bounded } from './bounded-body.ts'
 import type { Log } from './log.ts'
 
@@ -63,7 +57,7 @@ export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, 
     if (metadata) metadata.route = hop.route
     const span = trace.getActiveSpan()
     const id = c.req.param('id')
-    if (id !== undefined && !RunId.safeParse(id).success) return fail(c, span, 'run_not_found', 'malformed_id')
+    if (id !== undefined && !RunId.is(id)) return fail(c, span, 'run_not_found', 'malformed_id')
     if (Number(c.req.header('content-length')) > hop.maxBytes) return fail(c, span, 'request_too_large', 'BodyTooLarge')
 
     // With the reason that fetch's instrumentation knows: who leaves a stream has not made an error.

@@ -19,11 +19,12 @@ import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_REPLAYED } from '../names.ts'
-import { type ErrorBody, GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES, RunId } from './contract.ts'
+import { type ErrorBody, RunId } from './contract.ts'
 import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
 import { onlyServices } from './origin.ts'
 import { inStage, type Pipeline, runPipeline } from './pipeline.ts'
+import { GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from './request-contract.ts'
 import type { RunLog, Runs } from './runs.ts'
 import type { Working } from './working.ts'
 
@@ -130,8 +131,8 @@ async function readRequest(c: Context): Promise<GenerateRequest> {
 }
 
 function find(runs: Runs, c: Context): RunLog {
-  const id = RunId.safeParse(c.req.param('id'))
-  const run = id.success ? runs.get(id.data) : undefined
+  const id = c.req.param('id')
+  const run = RunId.is(id) ? runs.get(id) : undefined
   if (!run) throw new Failure('run_not_found')
   return run
 }
@@ -155,8 +156,8 @@ function parentOf(cause: SpanContext | undefined): { parent: OtelContext; links:
 
 /** Without an SDK nobody has read the header, and the run's ID is still the one that its caller knows. */
 function traceIdOf(traceparent: string | undefined): string | undefined {
-  const id = RunId.safeParse(traceparent?.split('-')[1])
-  return id.success ? id.data : undefined
+  const id = traceparent?.split('-')[1]
+  return RunId.is(id) ? id : undefined
 }
 
 /** Only for a caller that sends no context to a server without an SDK: a run needs an ID all the same. */

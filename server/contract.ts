@@ -1,124 +1,46 @@
 /**
  * What the server answers: runs, their events, and every way they can fail. The extension and the relay import this;
- * it imports nothing but zod.
+ * it imports nothing. What the server takes is in `request-contract.ts`.
  *
  * A run's ID is its W3C trace ID (32 lower-case hex digits): the idempotency key, the path of its events, and what the
  * person reads out to support are the same string.
  */
 
-import { z } from 'zod'
+/** Tells a T from whatever else came over the wire. */
+interface Shape<T> {
+  is(value: unknown): value is T
+  /** The value itself. Throws TypeError when it is no T. */
+  parse(value: unknown): T
+}
 
-// zod compiles schemas with `new Function` where it may; an extension's content security policy reports each try as a
-// violation. What is gained elsewhere is microseconds a request.
-z.config({ jitless: true })
+// Not zod, in which requests are written: the least part of it is 8 KB more for a service worker to read at every start.
+// These are a few flat objects, and the compiler asks for a check of every field.
+function shape<T>(name: string, holds: (value: unknown) => boolean): Shape<T> {
+  const is = (value: unknown): value is T => holds(value)
+  return {
+    is,
+    parse(value) {
+      if (is(value)) return value
+      throw new TypeError(`Expected ${name}`)
+    },
+  }
+}
+
+type Fields<T> = { [K in keyof T]-?: (value: unknown) => boolean }
+
+function hasFields<T>(value: unknown, fields: Fields<T>): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return Object.entries<(value: unknown) => boolean>(fields).every(([key, holds]) =>
+    holds((value as Record<string, unknown>)[key]),
+  )
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string'
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
+const isOneOf = (values: readonly unknown[]) => (value: unknown) => values.includes(value)
 
 /** 32 lower-case hex digits, not all zero (W3C Trace Context, trace-id). */
-export const RunId = z.string().regex(/^(?!0{32})[0-9a-f]{32}$/)
-
-const text = (max: number) => z.string().max(max)
-const date = z
-  .string()
-  .regex(/^([1-2]\d{3})(-[0-1]\d(-[0-3]\d)?)?$/, 'must be a date such as 2021, 2021-03 or 2021-03-15')
-const list = <T extends z.ZodType>(item: T, max: number) => z.array(item).max(max).optional()
-
-/**
- * JSON Resume 1.x (https://jsonresume.org/schema): the fields a resume is made of, with bounds. Fields this product
- * does not print are accepted and ignored, so that any valid JSON Resume file can be opened.
- */
-export const Profile = z.looseObject({
-  basics: z.looseObject({
-    name: z.string().trim().min(1, 'must not be empty').max(200),
-    label: text(200).optional(),
-    email: z.email().max(200).optional(),
-    phone: text(60).optional(),
-    url: text(500).optional(),
-    summary: text(4_000).optional(),
-    location: z
-      .looseObject({ city: text(120).optional(), region: text(120).optional(), countryCode: text(10).optional() })
-      .optional(),
-    profiles: list(
-      z.looseObject({ network: text(80).optional(), username: text(120).optional(), url: text(500).optional() }),
-      10,
-    ),
-  }),
-  work: list(
-    z.looseObject({
-      name: z.string().trim().min(1, 'must name the employer').max(200),
-      position: text(200).optional(),
-      location: text(120).optional(),
-      url: text(500).optional(),
-      startDate: date.optional(),
-      endDate: date.optional(),
-      summary: text(2_000).optional(),
-      highlights: list(text(1_000), 40),
-    }),
-    30,
-  ),
-  education: list(
-    z.looseObject({
-      institution: z.string().trim().min(1, 'must name the institution').max(200),
-      area: text(200).optional(),
-      studyType: text(120).optional(),
-      startDate: date.optional(),
-      endDate: date.optional(),
-      score: text(40).optional(),
-      courses: list(text(200), 40),
-    }),
-    15,
-  ),
-  skills: list(z.looseObject({ name: text(120), level: text(60).optional(), keywords: list(text(120), 60) }), 40),
-  projects: list(
-    z.looseObject({
-      name: text(200),
-      description: text(2_000).optional(),
-      highlights: list(text(1_000), 20),
-      keywords: list(text(120), 40),
-      startDate: date.optional(),
-      endDate: date.optional(),
-      url: text(500).optional(),
-    }),
-    30,
-  ),
-  languages: list(z.looseObject({ language: text(80), fluency: text(80).optional() }), 20),
-  certificates: list(
-    z.looseObject({ name: text(200), issuer: text(200).optional(), date: date.optional(), url: text(500).optional() }),
-    30,
-  ),
-})
-export type Profile = z.infer<typeof Profile>
-
-/** How a posting can be read, in order of trust. */
-export const POSTING_SOURCES = [
-  'selection',
-  'json-ld',
-  'greenhouse',
-  'lever',
-  'ashby',
-  'workday',
-  'linkedin',
-  'indeed',
-  'readability',
-] as const
-export type PostingSource = (typeof POSTING_SOURCES)[number]
-
-/** A job posting as text. `title`, `company` and `location` are '' when the page does not say. */
-export const Posting = z.strictObject({
-  source: z.enum(POSTING_SOURCES),
-  title: text(300),
-  company: text(200),
-  location: text(300),
-  /** Plain text; paragraphs and list items on lines of their own. */
-  description: z.string().trim().min(1).max(50_000),
-})
-export type Posting = z.infer<typeof Posting>
-
-/** Body of POST /generate. At most {@link MAX_GENERATE_BYTES}. */
-export const GenerateRequest = z.strictObject({ profile: Profile, posting: Posting })
-export type GenerateRequest = z.infer<typeof GenerateRequest>
-/** Largest accepted POST /generate body, bytes. */
-export const MAX_GENERATE_BYTES = 512 * 1024
-/** Largest accepted POST /compile body (one LaTeX file), bytes. */
-export const MAX_COMPILE_BYTES = 256 * 1024
+export const RunId = shape<string>('a run ID', (value) => isText(value) && /^(?!0{32})[0-9a-f]{32}$/.test(`${value}`))
 
 /** The stages the server runs, in order. */
 export const SERVER_STAGES = ['llm', 'latex', 'compile', 'validate'] as const
@@ -274,41 +196,68 @@ export const FAILURE_CODES = Object.keys(FAILURES) as [FailureCode, ...FailureCo
  * A failure as it is answered and shown. `detail` names the field or character concerned, when there is one; it may
  * quote the profile, so it goes to the person and never into telemetry.
  */
-export const FailureBody = z.object({
-  code: z.enum(FAILURE_CODES),
-  message: z.string(),
-  advice: z.string(),
-  detail: z.string().max(300).optional(),
-})
-export type FailureBody = z.infer<typeof FailureBody>
+export interface FailureBody {
+  code: FailureCode
+  message: string
+  advice: string
+  detail?: string | undefined
+}
+const MAX_DETAIL = 300
+const isFailureBody = (value: unknown) =>
+  hasFields<FailureBody>(value, {
+    code: isOneOf(FAILURE_CODES),
+    message: isText,
+    advice: isText,
+    detail: (detail) => detail === undefined || (typeof detail === 'string' && detail.length <= MAX_DETAIL),
+  })
 
 /** Body of every 4xx and 5xx answer. */
-export const ErrorBody = z.object({ error: FailureBody })
-export type ErrorBody = z.infer<typeof ErrorBody>
+export interface ErrorBody {
+  error: FailureBody
+}
+export const ErrorBody = shape<ErrorBody>('a failure', (value) => hasFields<ErrorBody>(value, { error: isFailureBody }))
+
+const RUN_STATUSES = ['queued', 'running', 'done', 'failed'] as const
 
 /** Answer to POST /generate (202; 200 for a run that exists already). Paths are relative to the answering host. */
-export const Run = z.object({
-  id: RunId,
-  status: z.enum(['queued', 'running', 'done', 'failed']),
-  events: z.string(),
-  pdf: z.string(),
-})
-export type Run = z.infer<typeof Run>
+export interface Run {
+  id: string
+  status: (typeof RUN_STATUSES)[number]
+  events: string
+  pdf: string
+}
+export const Run = shape<Run>('a run', (value) =>
+  hasFields<Run>(value, { id: RunId.is, status: isOneOf(RUN_STATUSES), events: isText, pdf: isText }),
+)
 
-/** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
-export const RunEvent = z.discriminatedUnion('type', [
+interface RunEvents {
   /** Waiting for the typesetter, with so many runs waiting before it; over when the stage has started. */
-  z.object({ type: z.literal('queued'), ahead: z.int().min(0) }),
-  z.object({ type: z.literal('stage'), stage: z.enum(SERVER_STAGES), state: z.enum(['started', 'finished']) }),
-  z.object({
-    type: z.literal('done'),
-    pages: z.int(),
-    sizeBytes: z.int(),
+  queued: { ahead: number }
+  stage: { stage: ServerStage; state: 'started' | 'finished' }
+  done: {
+    pages: number
+    sizeBytes: number
     /** Suggested name for the file, e.g. `Ada-Lovelace-Acme.pdf`. */
-    fileName: z.string(),
-    keywordsMatched: z.int(),
-    keywordsTotal: z.int(),
-  }),
-  z.object({ type: z.literal('failed'), failure: FailureBody }),
-])
-export type RunEvent = z.infer<typeof RunEvent>
+    fileName: string
+    keywordsMatched: number
+    keywordsTotal: number
+  }
+  failed: { failure: FailureBody }
+}
+/** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
+export type RunEvent = { [Type in keyof RunEvents]: { type: Type } & RunEvents[Type] }[keyof RunEvents]
+
+const EVENT_FIELDS: { [Type in keyof RunEvents]: Fields<RunEvents[Type]> } = {
+  queued: { ahead: isCount },
+  stage: { stage: isOneOf(SERVER_STAGES), state: isOneOf(['started', 'finished']) },
+  done: { pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+  failed: { failure: isFailureBody },
+}
+export const RunEvent = shape<RunEvent>('an event', (value) => {
+  const { type } = (value ?? {}) as { type?: unknown }
+  return (
+    typeof type === 'string' &&
+    Object.hasOwn(EVENT_FIELDS, type) &&
+    hasFields(value, EVENT_FIELDS[type as keyof RunEvents] as Fields<Record<string, unknown>>)
+  )
+})

@@ -12,11 +12,12 @@ import {
   SPAN_LLM,
   SPAN_VALIDATE,
 } from '../names.ts'
-import type { GenerateRequest, ServerStage } from './contract.ts'
+import type { ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
 import { renderLatex } from './latex.ts'
 import type { Llm } from './llm.ts'
 import { validatePdf } from './pdf.ts'
+import type { GenerateRequest } from './request-contract.ts'
 import type { RunLog } from './runs.ts'
 import { tailor } from './tailor.ts'
 import type { Tectonic } from './tectonic.ts'

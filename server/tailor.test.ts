@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
-import type { GenerateRequest } from './contract.ts'
 import { Llm } from './llm.ts'
+import type { GenerateRequest } from './request-contract.ts'
 import { tailor } from './tailor.ts'
 
 const request: GenerateRequest = {

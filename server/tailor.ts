@@ -13,10 +13,10 @@ import {
   ATTR_KEYWORDS_TOTAL,
   ATTR_TAILOR_MODE,
 } from '../names.ts'
-import type { GenerateRequest, Posting, Profile } from './contract.ts'
 import { statesOnly } from './facts.ts'
 import { countMatched, type Keyword, keywordsOf, score } from './keywords.ts'
 import type { Llm } from './llm.ts'
+import type { GenerateRequest, Posting, Profile } from './request-contract.ts'
 
 type Work = NonNullable<Profile['work']>[number]
 type Project = NonNullable<Profile['projects']>[number]

@@ -1,6 +1,6 @@
 /** What a strategy found, before it is cleaned and clipped. */
 
-import type { PostingSource } from '../../server/contract.ts'
+import type { PostingSource } from '../../server/request-contract.ts'
 import { oneLine, severalLines } from './plain-text.ts'
 import { type Extraction, type Heading, MAX_LENGTH, MIN_DESCRIPTION } from './posting.ts'
 

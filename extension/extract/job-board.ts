@@ -1,6 +1,6 @@
 /** A job board as a strategy: where in its markup the posting stands. */
 
-import type { PostingSource } from '../../server/contract.ts'
+import type { PostingSource } from '../../server/request-contract.ts'
 import { finished } from './draft.ts'
 import { elementText, oneLine } from './plain-text.ts'
 import { type Heading, MAX_LENGTH, MIN_DESCRIPTION, type Page, type Strategy } from './posting.ts'

@@ -1,6 +1,6 @@
 /** The noun of `extract/`: what a strategy reads from a page, or why it could not. */
 
-import type { Posting, PostingSource } from '../../server/contract.ts'
+import type { Posting, PostingSource } from '../../server/request-contract.ts'
 
 /** What a strategy may look at. The document is the page's own; strategies only read. */
 export interface Page {
@@ -34,6 +34,9 @@ export interface Strategy {
   /** Reads the posting, or says why it gave up. Should it throw after all, the attempt counts as `unreadable`. */
   read(page: Page): Extraction
 }
+
+/** Under which name the last strategy is found in the content script's world, once a page needs it. */
+export const LAST_RESORT: unique symbol = Symbol.for('pass-ats.last-resort')
 
 /** What a page says about its posting besides the description; '' where it says nothing. */
 export interface Heading {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { pageOf, savedHtml } from '../../fixtures/postings/saved-page.ts'
 import { selection } from './selection.ts'
-import { readPosting } from './strategies.ts'
+import { readPosting, STRATEGIES } from './strategies.ts'
 
 const CHOSEN =
   'Wind the clock, trim the wick, and note the weather.\n\n  Speak to\u00a0nobody\u200b about the third lamp.\n'.repeat(
@@ -19,7 +19,7 @@ test('nothing selected, and too little selected, say so', () => {
 
 test('a long enough selection wins over everything the page declares, and takes its heading from there', () => {
   const page = pageOf(savedHtml('json-ld-graph.html'), 'https://careers.fjordlight.example/jobs/1', CHOSEN)
-  const { posting, attempts } = readPosting(page, () => 0)
+  const { posting, attempts } = readPosting(page, () => 0, STRATEGIES)
   expect(attempts).toHaveLength(1)
   expect(posting).toEqual({
     source: 'selection',

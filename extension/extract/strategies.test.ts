@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { pageOf, SAVED_PAGES, savedHtml } from '../../fixtures/postings/saved-page.ts'
-import { POSTING_SOURCES, Posting } from '../../server/contract.ts'
-import { MAX_LENGTH, type Strategy } from './posting.ts'
-import { readPosting, STRATEGIES } from './strategies.ts'
+import { POSTING_SOURCES, Posting } from '../../server/request-contract.ts'
+import { MAX_LENGTH, type Page, type Strategy } from './posting.ts'
+import { readability } from './readability.ts'
+import { STRATEGIES as FIRST_STRATEGIES, readPosting as readBy } from './strategies.ts'
 
 const clock = () => performance.now()
+/** As a page sees them, whose last one comes in a file of its own. */
+const STRATEGIES = [...FIRST_STRATEGIES, readability]
+const readPosting = (page: Page, now: () => number, strategies: readonly Strategy[] = STRATEGIES) =>
+  readBy(page, now, strategies)
 
 describe.each(SAVED_PAGES)('the saved page %s', (name, saved) => {
   const open = () => pageOf(savedHtml(name), `https://${saved.host}${saved.path}`)

@@ -1,6 +1,6 @@
 /** A small profile of an invented person: something to start from, and to see what a field is for. */
 
-import type { Profile } from '../../server/contract.ts'
+import type { Profile } from '../../server/request-contract.ts'
 
 export const EXAMPLE_PROFILE: Profile = {
   basics: {

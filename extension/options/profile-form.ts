@@ -1,7 +1,7 @@
 /** The profile: type, paste or open it, see what is wrong with it, save it, take it along, delete it. */
 
 import browser from 'webextension-polyfill'
-import type { Profile } from '../../server/contract.ts'
+import type { Profile } from '../../server/request-contract.ts'
 import { part } from '../pages.ts'
 import { readSettings, saveProfile } from '../settings.ts'
 import { EXAMPLE_PROFILE } from './example-profile.ts'

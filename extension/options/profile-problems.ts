@@ -1,7 +1,7 @@
 /** Checks a profile as it was typed, and says what to correct where. */
 
 import type { z } from 'zod'
-import { MAX_GENERATE_BYTES, Profile } from '../../server/contract.ts'
+import { MAX_GENERATE_BYTES, Profile } from '../../server/request-contract.ts'
 import { findPlaces, lineAndColumn, type Place, pathText } from './json-places.ts'
 
 /** Profile and posting travel in one request: this much is left for the largest posting. */

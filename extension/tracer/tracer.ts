@@ -14,7 +14,7 @@ import {
   TraceFlags,
   trace,
 } from '@opentelemetry/api'
-import { type ReadableSpan, BasicTracerProvider } from '@opentelemetry/sdk-trace-web'
+import { BasicTracerProvider, type ReadableSpan } from '@opentelemetry/sdk-trace-web'
 import {
   ATTR_ERROR_TYPE,
   ATTR_FAILURE_CODE,
@@ -51,6 +51,7 @@ export class Tracer {
   constructor(journal: Journal, sessionId: string) {
     this.#journal = journal
     this.#sessionId = sessionId
+    // Not WebTracerProvider: all it adds is what `register()` would install, and nothing here is global.
     const provider = new BasicTracerProvider({ spanProcessors: [journal], idGenerator: this.#ids })
     this.#tracer = provider.getTracer(SERVICE_EXTENSION)
   }
