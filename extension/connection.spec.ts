@@ -98,3 +98,20 @@ test('a page that never finishes loading is read all the same', async ({ journey
   await page.close()
   await context.unroute('https://slow.example/**')
 })
+
+test('two presses at once are one run', async ({ journey }) => {
+  await journey.settings('short')
+  const page = await journey.browser.context.newPage()
+  await page.goto(urlOf('lever.html'))
+  const popup = await journey.browser.openPopup(page)
+  const ids = await popup.evaluate<string[]>(`(async () => {
+    const [tab] = await chrome.tabs.query({ active: true, currentWindow: true })
+    const payload = { tabId: tab.id, clickedAt: Date.now() }
+    const ask = () => chrome.runtime.sendMessage({ type: 'background/start_run', payload })
+    return (await Promise.all([ask(), ask(), ask()])).map(({ runId }) => runId)
+  })()`)
+  expect(new Set(ids).size).toBe(1)
+  expect(await endOfRun(journey.browser)).toMatchObject({ id: ids[0], status: 'done' })
+  await popup.close()
+  await page.close()
+})
