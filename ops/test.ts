@@ -26,8 +26,9 @@ interface Outcome {
 
 exitOnSignals()
 
-const summaries = await mkdtemp(join(tmpdir(), 'pass-ats-summary-'))
-const forget = closeOnSignal(() => rm(summaries, { recursive: true, force: true }))
+// Every test's temporary files too: a test that Ctrl-C cuts off cannot remove them itself.
+const scratch = await mkdtemp(join(tmpdir(), 'pass-ats-test-'))
+const forget = closeOnSignal(() => rm(scratch, { recursive: true, force: true, maxRetries: 5 }))
 try {
   await test()
 } catch (error) {
@@ -36,7 +37,7 @@ try {
   process.exitCode = 1
 } finally {
   forget()
-  await rm(summaries, { recursive: true, force: true })
+  await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
 }
 
 async function test() {
@@ -48,8 +49,8 @@ async function test() {
   const firefox = await findFirefox(progress)
   await buildExtension(progress)
 
-  const unit = join(summaries, 'unit.json')
-  const browser = join(summaries, 'browser.json')
+  const unit = join(scratch, 'unit.json')
+  const browser = join(scratch, 'browser.json')
   const outcomes = [
     await check('Lint', ['biome', 'ci', '.']),
     await check('Types', ['tsc', '-p', '.']),
@@ -88,7 +89,7 @@ async function check(
   const running = spawn(join(ROOT, 'node_modules', '.bin', tool), args, {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...process.env, ...env },
+    env: { ...process.env, TMPDIR: scratch, ...env },
   })
   const exited = once(running, 'exit')
   const forget = closeOnSignal(() => {
