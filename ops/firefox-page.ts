@@ -3,6 +3,7 @@
  * looked into from another page of the extension (`extension.getViews`) and pressed through the browser's window.
  */
 
+import { element, untilTrue, visibleText } from './document-expression.ts'
 import type { WebDriverBiDi } from './webdriver-bidi.ts'
 
 /** Longest wait for something on a page, milliseconds. */
@@ -25,22 +26,12 @@ export class FirefoxPage {
 
   /** Waits until the expression is truthy, re-evaluated at every change of the document, and gives its value. */
   async waitFor<T>(expression: string): Promise<T> {
-    return this.evaluate<T>(`new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error('Timed out in: ' + document.body.innerText)), ${TIMEOUT_MS})
-      const observer = new MutationObserver(look)
-      function look() {
-        const value = (() => { try { return ${expression} } catch { return undefined } })()
-        if (!value) return
-        clearTimeout(late); observer.disconnect(); resolve(value)
-      }
-      observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
-      look()
-    })`)
+    return this.evaluate<T>(untilTrue(expression, TIMEOUT_MS))
   }
 
   /** Waits until the element is there, visible and has text, and gives the text. */
   async waitForText(testId: string): Promise<string> {
-    return this.waitFor(`(e => e && e.checkVisibility() && e.innerText.trim())(${element(testId)})`)
+    return this.waitFor(visibleText(testId))
   }
 
   /** Replaces what a field holds. */
@@ -113,4 +104,3 @@ export async function popupPage(bidi: WebDriverBiDi, window: string, tab: string
 }
 
 const POPUP = '.webextension-popup-browser'
-const element = (testId: string) => `document.querySelector('[data-testid=${JSON.stringify(testId)}]')`

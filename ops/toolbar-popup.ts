@@ -5,6 +5,7 @@
  */
 
 import type { BrowserContext, CDPSession, Page } from '@playwright/test'
+import { element, untilTrue, visibleText } from './document-expression.ts'
 
 interface TargetInfo {
   targetId: string
@@ -109,22 +110,12 @@ export class ToolbarPopup {
 
   /** Waits until the expression is truthy, re-evaluated at every change of the document, and gives its value. */
   async waitFor<T>(expression: string): Promise<T> {
-    return this.evaluate<T>(`new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error('Timed out: ' + ${JSON.stringify(expression)} + ' in: ' + document.body.innerText)), ${TIMEOUT_MS})
-      const observer = new MutationObserver(look)
-      function look() {
-        const value = (() => { try { return ${expression} } catch { return undefined } })()
-        if (!value) return
-        clearTimeout(late); observer.disconnect(); resolve(value)
-      }
-      observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
-      look()
-    })`)
+    return this.evaluate<T>(untilTrue(expression, TIMEOUT_MS))
   }
 
   /** Waits until the element is there, visible and has text, and gives the text. */
   async waitForText(testId: string): Promise<string> {
-    return this.waitFor(`(e => e && e.checkVisibility() && e.innerText.trim())(${element(testId)})`)
+    return this.waitFor(visibleText(testId))
   }
 
   /** Presses the mouse on the element, as a hand would. Waits until it is there and enabled. */
@@ -153,21 +144,9 @@ export class ToolbarPopup {
     }
   }
 
-  async setColorScheme(scheme: 'light' | 'dark'): Promise<void> {
-    await this.#send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] })
-  }
-
-  /** PNG of the popup. */
-  async screenshot(): Promise<Buffer> {
-    const { data } = await this.#send<{ data: string }>('Page.captureScreenshot')
-    return Buffer.from(data, 'base64')
-  }
-
   /** Closes it, as a click beside it does. */
   async close(): Promise<void> {
     await this.#send('Runtime.evaluate', { expression: 'setTimeout(() => window.close())' })
     await this.#session.detach()
   }
 }
-
-const element = (testId: string) => `document.querySelector('[data-testid=${JSON.stringify(testId)}]')`
