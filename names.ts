@@ -197,3 +197,12 @@ export const RESOURCE_BROWSER_PLATFORM = 'browser.platform'
 export const RESOURCE_BROWSER_LANGUAGE = 'browser.language'
 /** Random ID of this installation. */
 export const RESOURCE_INSTALLATION_ID = 'app.installation.id'
+/**
+ * Spans that the extension let go unsent since it last sent some, by why: the trace was never due and its day was
+ * over; there was no room; storage took no write; it could not be read back; the relay refused it for good.
+ */
+export const RESOURCE_DROPPED_EXPIRED = 'pass_ats.spans.dropped.expired'
+export const RESOURCE_DROPPED_EVICTED = 'pass_ats.spans.dropped.evicted'
+export const RESOURCE_DROPPED_UNWRITTEN = 'pass_ats.spans.dropped.unwritten'
+export const RESOURCE_DROPPED_UNREADABLE = 'pass_ats.spans.dropped.unreadable'
+export const RESOURCE_DROPPED_REFUSED = 'pass_ats.spans.dropped.refused'

@@ -32,6 +32,7 @@ export async function benchRun(runs: number): Promise<Measured> {
     for (let index = 0; index < runs + WARM_UP; index++) {
       const run = await generate(browser, 'json-ld-graph.html')
       if (run.status !== 'done') throw new Error(`A run failed: ${run.failure?.code}`)
+      await report(browser, run.id)
       const { rows } = await wholeTrace(stack.relayUrl, run.id)
       if (index < WARM_UP) continue
       const took = (name: string) => rows.find((row) => row.name === name)?.durationMs ?? 0

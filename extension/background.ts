@@ -3,29 +3,50 @@
 import { SpanKind } from '@opentelemetry/api'
 import browser from 'webextension-polyfill'
 import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_START_RUN, RPC_SYSTEM } from '../names.ts'
-import type { RunStarted, StartRun, StartRunMessage } from './messages.ts'
+import { followFirefox, onConsent } from './consent.ts'
+import { forgetDelivered } from './delivered.ts'
+import {
+  type AboutRun,
+  FORGET_RUNS,
+  POPUP_PORT,
+  PREVIEW_REPORT,
+  RENEW_IDS,
+  REPORT_RUN,
+  type RunStarted,
+  type StartRun,
+  type StartRunMessage,
+} from './messages.ts'
+import { changePastRuns, readPastRuns, recordPastRun } from './past-runs.ts'
 import { resumeRun, type StartedRun, startRun } from './run.ts'
 import { RunFailure } from './run-failure.ts'
 import { readRunRecord, removeRunRecord } from './run-record.ts'
-import { readRunState, writeRunState } from './run-state.ts'
-import { readSettings } from './settings.ts'
-import { flush } from './tracer/flush.ts'
-import { resourceAttributes, sessionId } from './tracer/identity.ts'
+import { onRunStateRemoved, type RunState, readRunState, removeRunState, writeRunState } from './run-state.ts'
+import type { RunView } from './run-view.ts'
+import { renewIds, sessionId } from './tracer/identity.ts'
 import { Journal } from './tracer/journal.ts'
 import { Tracer } from './tracer/tracer.ts'
+import { Traces } from './traces.ts'
 
 /** Wakes a worker while a run is open, should the one that has it die. Half a minute is the browser's least. */
 const RECOVERY = 'recovery'
 const RECOVERY_MINUTES = 0.5
-/** Wakes a worker for spans that the relay did not take, and only then. */
+/** Wakes a worker for traces that the relay did not take, or whose day is over, and only then. */
 const UPLOAD = 'upload'
 
 const journal = new Journal()
+const traces = new Traces(journal)
 /** The run under way, if any: a second click joins it. */
-let current: string | undefined
+let current: RunView | undefined
+/** Open popups, and what they were shown last. */
+const popups = new Set<browser.Runtime.Port>()
+let shown: RunState | undefined
 
 const handlers: Record<string, (tracer: Tracer, payload: never) => Promise<unknown>> = {
   [RPC_START_RUN]: onStartRun,
+  [PREVIEW_REPORT]: (_, { runId }: AboutRun) => traces.preview(runId),
+  [REPORT_RUN]: onReportRun,
+  [RENEW_IDS]: onRenewIds,
+  [FORGET_RUNS]: onForgetRuns,
 }
 
 browser.runtime.onMessage.addListener((message: unknown, sender: browser.Runtime.MessageSender) => {
@@ -38,8 +59,8 @@ browser.runtime.onMessage.addListener((message: unknown, sender: browser.Runtime
 
 async function onStartRun(tracer: Tracer, request: StartRun): Promise<RunStarted> {
   const receivedAt = Date.now()
-  if (current) return { runId: current }
-  const run = startRun(tracer, request)
+  if (current) return { run: current.state }
+  const run = startRun(tracer, request, show)
   track(run)
   // The popup's own side is recorded here: it may be closed before it could hand a span over.
   const attributes = { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_START_RUN }
@@ -51,24 +72,50 @@ async function onStartRun(tracer: Tracer, request: StartRun): Promise<RunStarted
   const served = tracer.start(RPC_START_RUN, call, { kind: SpanKind.SERVER, startTime: receivedAt, attributes })
   served.end()
   call.end()
-  return { runId: run.root.spanContext().traceId }
+  return { run: run.view.state }
 }
 
-function track({ root, ended }: StartedRun): void {
-  current = root.spanContext().traceId
+async function onReportRun(_: Tracer, { runId }: AboutRun) {
+  const report = await traces.report(runId)
+  void upload()
+  return report
+}
+
+async function onRenewIds(tracer: Tracer): Promise<void> {
+  await traces.forget()
+  await renewIds()
+  tracer.sessionId = await sessionId()
+}
+
+async function onForgetRuns(): Promise<void> {
+  await traces.forget()
+  await changePastRuns(() => [])
+  await forgetDelivered()
+  if (!current) await removeRunState()
+}
+
+function track({ view, ended }: StartedRun): void {
+  current = view
+  const { id, startedAt } = view.state
+  void recordPastRun({ id, startedAt, status: 'running', trace: 'held' })
   void browser.alarms.create(RECOVERY, { periodInMinutes: RECOVERY_MINUTES })
-  void ended.finally(() => {
+  void ended.finally(async () => {
     current = undefined
     void browser.alarms.clear(RECOVERY)
-    void upload()
+    await traces.settle(view.state)
+    await upload()
   })
+}
+
+function show(state: RunState): void {
+  shown = state
+  for (const popup of popups) popup.postMessage(state)
 }
 
 /** Never rejects: what could not be sent stays for the next time. */
 async function upload(): Promise<void> {
   try {
-    const { relayUrl } = await readSettings()
-    const again = await flush(journal, relayUrl, await resourceAttributes())
+    const again = await traces.upload()
     // An alarm, not a timer: the worker will not live that long, and need not.
     if (again === undefined) await browser.alarms.clear(UPLOAD)
     else await browser.alarms.create(UPLOAD, { when: again })
@@ -85,21 +132,33 @@ async function boot(): Promise<Tracer> {
   const lost = (await journal.lost().catch(unreadable)) ?? { open: [], diedAt: Date.now() }
   const record = await readRunRecord().catch(unreadable)
   const state = await readRunState().catch(unreadable)
-  const resumed = record && state && state.id === record.id ? resumeRun(tracer, record, state, lost) : undefined
+  const resumed = record && state && state.id === record.id ? resumeRun(tracer, record, state, lost, show) : undefined
   for (const span of lost.open) {
     if (!resumed || span.traceId !== record?.id) tracer.abandon(span, lost.diedAt)
   }
-  if (resumed) {
-    track(resumed)
-    return tracer
+  if (resumed) track(resumed)
+  else if (record) await removeRunRecord()
+  const ended = resumed || !state ? undefined : endedState(state)
+  if (ended && ended !== state) {
+    show(ended)
+    await writeRunState(ended).catch(unreadable)
   }
-  if (record) await removeRunRecord()
-  if (state?.status === 'running') {
-    const failure = RunFailure.of('interrupted').body
-    await writeRunState({ ...state, status: 'failed', failure, endedAt: Date.now() })
-  }
-  void upload()
+  void settleLost(ended).then(upload)
   return tracer
+}
+
+/** A run that nobody is working on has ended, whatever it says of itself. */
+function endedState(state: RunState): RunState {
+  if (state.status !== 'running') return state
+  return { ...state, status: 'failed', failure: RunFailure.of('interrupted').body, endedAt: Date.now() }
+}
+
+/** Settles the runs that a worker did not live to settle. `newest` is the newest run, ended. */
+async function settleLost(newest: RunState | undefined): Promise<void> {
+  for (const run of await readPastRuns()) {
+    if (run.status !== 'running' || run.id === current?.state.id) continue
+    await traces.settle(run.id === newest?.id ? newest : endedState({ ...run, status: 'running', step: 'extract' }))
+  }
 }
 
 const booted = boot()
@@ -115,4 +174,19 @@ browser.alarms.onAlarm.addListener(({ name }) => {
 browser.runtime.onStartup.addListener(() => {})
 browser.runtime.onInstalled.addListener(() => {})
 // An open popup holds a connection, which is lost with the worker: connecting again is what wakes the next one.
-browser.runtime.onConnect.addListener(() => {})
+browser.runtime.onConnect.addListener((port) => {
+  if (port.name !== POPUP_PORT) return
+  popups.add(port)
+  port.onDisconnect.addListener(() => popups.delete(port))
+  void booted.then(() => shown && port.postMessage(shown))
+})
+onRunStateRemoved(() => {
+  shown = undefined
+})
+followFirefox()
+onConsent((given) => {
+  // What was due by a consent that is taken back stays here.
+  const held = () =>
+    changePastRuns((runs) => runs.map((run) => (run.trace === 'due' ? { ...run, trace: 'held' } : run)))
+  if (given !== true) void held()
+})

@@ -27,3 +27,8 @@ export async function readDelivered(runId: string): Promise<{ fileName: string; 
   const fileName = decodeURIComponent(response.headers.get(FILE_NAME) ?? 'resume.pdf')
   return { fileName, blob: new Blob([await response.arrayBuffer()], { type: 'application/pdf' }) }
 }
+
+/** Deletes them all. */
+export async function forgetDelivered(): Promise<void> {
+  await caches.delete(CACHE)
+}

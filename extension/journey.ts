@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { test as base, expect } from '@playwright/test'
 import * as names from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
-import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { generate, report, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
@@ -24,7 +24,9 @@ export interface Journey {
   settings(profile: ProfileName | object | undefined, relayUrl?: string): Promise<void>
   /** One press of Generate on a bundled page; resolves when the run has ended. */
   generate(posting: string): Promise<RunState>
-  /** The run's trace once it is whole. Every trace that a test looks at is held against {@link expectSound}. */
+  /** Whether traces may be sent without being reported. */
+  consent(given: boolean): Promise<void>
+  /** The run's trace once it is reported and whole. Every trace that a test looks at is held against {@link expectSound}. */
   trace(run: Pick<RunState, 'id'>, relayUrl?: string): Promise<Waterfall>
 }
 
@@ -65,7 +67,11 @@ export const test = base.extend<{ journey: Journey }, { stack: Stack; browser_: 
       settings: async (profile, relayUrl = stack.relayUrl) =>
         saveSettings(browser, relayUrl, typeof profile === 'string' ? await bundledProfile(profile) : profile),
       generate: (posting) => generate(browser, posting),
-      trace: (run, relayUrl = stack.relayUrl) => soundTrace(relayUrl, run.id),
+      consent: (consent) => browser.worker.evaluate((consent) => chrome.storage.local.set({ consent }), consent),
+      trace: async (run, relayUrl = stack.relayUrl) => {
+        await report(browser, run.id)
+        return soundTrace(relayUrl, run.id)
+      },
     })
   },
 })

@@ -1,4 +1,4 @@
-/** The newest run as the person sees it. Background writes it, the popup renders it; storage is the only link. */
+/** The newest run as the person sees it: written by the background, read by a popup that opens. */
 
 import browser from 'webextension-polyfill'
 import type { FailureBody } from '../server/contract.ts'
@@ -49,12 +49,14 @@ export async function writeRunState(state: RunState): Promise<void> {
   await browser.storage.local.set({ [KEY]: state })
 }
 
-/** Calls back with every later state; returns a function that stops it. */
-export function onRunState(callback: (state: RunState) => void): () => void {
-  const listener = (changes: Record<string, browser.Storage.StorageChange>, area: string) => {
-    const next = changes[KEY]?.newValue
-    if (area === 'local' && next) callback(next as RunState)
-  }
-  browser.storage.onChanged.addListener(listener)
-  return () => browser.storage.onChanged.removeListener(listener)
+/** Forgets it. */
+export async function removeRunState(): Promise<void> {
+  await browser.storage.local.remove(KEY)
+}
+
+/** Calls back when it was forgotten. */
+export function onRunStateRemoved(callback: () => void): void {
+  browser.storage.onChanged.addListener((changes, area) => {
+    if (area === 'local' && changes[KEY] && changes[KEY].newValue === undefined) callback()
+  })
 }

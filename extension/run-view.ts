@@ -1,22 +1,28 @@
-/** The run's state as it is shown, written at every change. */
+/** The run's state as it is shown: told to whoever looks, and written, at every change. */
 
 import type { RunEvent } from '../server/contract.ts'
 import { type RunState, writeRunState } from './run-state.ts'
 
+/** Gets every state. Storage alone would not do: where it takes no write, a person still wants to see their run. */
+export type Tell = (state: RunState) => void
+
 export class RunView {
   #state: RunState
+  readonly #tell: Tell
 
-  constructor(state: RunState) {
+  constructor(state: RunState, tell: Tell) {
     this.#state = state
+    this.#tell = tell
   }
 
   get state(): RunState {
     return this.#state
   }
 
-  /** Never rejects: a disk without room may blind the popup, but must not cost the run. */
+  /** Never rejects: a disk without room must not cost the run. */
   async update(change: Partial<RunState>): Promise<void> {
     this.#state = { ...this.#state, ...change }
+    this.#tell(this.#state)
     await writeRunState(this.#state).catch(() => undefined)
   }
 

@@ -12,7 +12,7 @@ import { RelayClient } from './relay-client.ts'
 import { RunFailure } from './run-failure.ts'
 import { type Done, type RunRecord, removeRunRecord, writeRunRecord } from './run-record.ts'
 import type { RunState } from './run-state.ts'
-import { RunView } from './run-view.ts'
+import { RunView, type Tell } from './run-view.ts'
 import { readSettings } from './settings.ts'
 import type { JournaledSpan } from './tracer/journal.ts'
 import { markFailed, type Tracer } from './tracer/tracer.ts'
@@ -25,7 +25,8 @@ const MAX_PDF_BYTES = 10 * 1024 * 1024
 
 export interface StartedRun {
   root: Span
-  /** Settles when the run has ended and its root span with it. Never rejects: a failure is in the run state. */
+  view: RunView
+  /** Resolves when the run has ended and its root span with it. Never rejects: a failure is in the run's state. */
   ended: Promise<void>
 }
 
@@ -40,12 +41,12 @@ interface OpenRun {
 }
 
 /** Starts a run: root span, run state, and everything after it in the background. */
-export function startRun(tracer: Tracer, { tabId, clickedAt }: StartRun): StartedRun {
+export function startRun(tracer: Tracer, { tabId, clickedAt }: StartRun, tell: Tell): StartedRun {
   const root = tracer.start(SPAN_RUN, undefined, { startTime: clickedAt })
   const id = root.spanContext().traceId
   const record: RunRecord = { id, tabId, clickedAt, accepted: false, lastEventId: 0 }
-  const view = new RunView({ id, startedAt: clickedAt, status: 'running', step: 'extract' })
-  return { root, ended: complete({ tracer, root, record, view, begun: new Map() }) }
+  const view = new RunView({ id, startedAt: clickedAt, status: 'running', step: 'extract' }, tell)
+  return { root, view, ended: complete({ tracer, root, record, view, begun: new Map() }) }
 }
 
 /**
@@ -57,6 +58,7 @@ export function resumeRun(
   record: RunRecord,
   state: RunState,
   { open, diedAt }: { open: readonly JournaledSpan[]; diedAt: number },
+  tell: Tell,
 ): StartedRun | undefined {
   const lost = open.filter(({ traceId }) => traceId === record.id)
   const lostRoot = lost.find(({ name }) => name === SPAN_RUN)
@@ -68,7 +70,8 @@ export function resumeRun(
     if (span.name === SPAN_GENERATE || span.name === SPAN_DELIVER) begun.set(span.name, tracer.restart(span, diedAt))
     else tracer.abandon(span, diedAt)
   }
-  return { root, ended: complete({ tracer, root, record, view: new RunView(state), begun }) }
+  const view = new RunView(state, tell)
+  return { root, view, ended: complete({ tracer, root, record, view, begun }) }
 }
 
 /** From wherever the run is to its end. */

@@ -1,7 +1,7 @@
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
-import { newestRun, saveSettings } from '../ops/demonstration.ts'
+import { newestRun, report, saveSettings } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
@@ -34,6 +34,7 @@ for (const death of DEATHS) {
       const run = await survivedRun(browser, id)
       expect(run).toMatchObject({ status: 'done' })
       expect(endpoint.requests, 'the run was made once').toHaveLength(1)
+      await report(browser, id)
       const waterfall = await soundTrace(stack.relayUrl, id)
       expect(rowsNamed(waterfall, 'generate resume')).toHaveLength(1)
       expect(waterfall.root?.attributes['pass_ats.service_worker.resumes']).toBeGreaterThanOrEqual(1)

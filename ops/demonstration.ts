@@ -2,6 +2,7 @@
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type AboutRunMessage, REPORT_RUN } from '../extension/messages.ts'
 import type { RunState } from '../extension/run-state.ts'
 import { ATTR_HTTP_RESPONSE_STATUS_CODE, ATTR_URL_FULL } from '../names.ts'
 import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
@@ -41,6 +42,7 @@ export async function demonstrate(options: {
     const run = await generate(browser, POSTING)
     const trace = `${options.relayUrl}/support/${run.id}`
     if (!run.pdf) throw new Error(`${run.failure?.message} ${run.failure?.advice}\n  Its trace: ${trace}`)
+    await report(browser, run.id)
     const waterfall = await wholeTrace(options.relayUrl, run.id)
     const pdf = `${options.relayUrl}/runs/${run.id}/resume.pdf`
     return {
@@ -108,6 +110,17 @@ export function endOfRun(browser: Browser, before?: string): Promise<RunState> {
     },
     { before, timeoutMs: RUN_MS },
   )
+}
+
+/** Reports a run as the popup's button does: the browser sends its part of the trace, which it otherwise holds. */
+export async function report(browser: Browser, runId: string): Promise<void> {
+  const page = await browser.openExtensionPage('resume/resume.html')
+  try {
+    const message = { type: REPORT_RUN, payload: { runId } } satisfies AboutRunMessage
+    await page.evaluate((message) => chrome.runtime.sendMessage(message), message)
+  } finally {
+    await page.close()
+  }
 }
 
 /** The trace, once the browser's part is there and no span's parent is missing. */

@@ -2,9 +2,9 @@
 
 import browser from 'webextension-polyfill'
 import { RPC_START_RUN } from '../../names.ts'
-import type { StartRunMessage } from '../messages.ts'
+import { POPUP_PORT, type RunStarted, type StartRunMessage } from '../messages.ts'
 import { part } from '../pages.ts'
-import { onRunState, readRunState } from '../run-state.ts'
+import { type RunState, readRunState } from '../run-state.ts'
 import { readSettings } from '../settings.ts'
 import { announce, paint } from './paint.ts'
 import { type PopupFacts, viewOf } from './view.ts'
@@ -54,11 +54,10 @@ async function generate(): Promise<void> {
     const [tab] = await browser.tabs.query({ active: true, currentWindow: true })
     if (tab?.id === undefined) return giveUp('We could not tell which tab you are looking at.')
     const message = { type: RPC_START_RUN, payload: { tabId: tab.id, clickedAt } } satisfies StartRunMessage
-    await browser.runtime.sendMessage(message)
-    facts.run = await readRunState()
+    const { run } = (await browser.runtime.sendMessage(message)) as RunStarted
+    // What came over the connection meanwhile is newer than this answer.
+    if (facts.run?.id !== run.id) showRun(run)
     if (!isNew()) return giveUp('The extension did not start a run.')
-    facts.starting = false
-    draw()
   } catch {
     facts.run = await readRunState()
     giveUp('The extension did not answer.')
@@ -97,14 +96,15 @@ part('open-pdf', HTMLButtonElement).addEventListener('click', openPdf)
 part('open-options', HTMLButtonElement).addEventListener('click', () => browser.runtime.openOptionsPage())
 part('settings', HTMLButtonElement).addEventListener('click', () => browser.runtime.openOptionsPage())
 
-onRunState((run) => {
+function showRun(run: RunState): void {
   if (run.id !== facts.run?.id) {
     facts.starting = false
     facts.trouble = undefined
   }
   facts.run = run
   draw()
-})
+}
+
 browser.storage.onChanged.addListener((changes, area) => {
   if (area !== 'local' || !changes.profile) return
   facts.hasProfile = Boolean(changes.profile.newValue)
@@ -113,11 +113,13 @@ browser.storage.onChanged.addListener((changes, area) => {
 
 /** Keeps the worker's end in view: with it goes the connection, and connecting again starts the next worker. */
 function stayConnected(): void {
-  browser.runtime.connect({ name: 'popup' }).onDisconnect.addListener(() => setTimeout(stayConnected, RECONNECT_MS))
+  const port = browser.runtime.connect({ name: POPUP_PORT })
+  port.onMessage.addListener((run) => showRun(run as RunState))
+  port.onDisconnect.addListener(() => setTimeout(stayConnected, RECONNECT_MS))
 }
 
-stayConnected()
 facts.run = await readRunState()
+stayConnected()
 facts.hasProfile = (await readSettings()).profile !== undefined
 draw()
 setInterval(draw, TICK_MS)

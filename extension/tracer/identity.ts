@@ -44,6 +44,12 @@ async function firefoxBrand(): Promise<string> {
   return `${name} ${Number.parseInt(version, 10)}`
 }
 
+/** New random IDs of installation and session. */
+export async function renewIds(): Promise<void> {
+  await browser.storage.local.remove('installationId')
+  await browser.storage.session.remove('sessionId')
+}
+
 async function randomIdIn(area: browser.Storage.StorageArea, key: string): Promise<string> {
   const stored = await area.get(key)
   if (typeof stored[key] === 'string') return stored[key]

@@ -11,6 +11,7 @@ import type { ReadableSpan, SpanProcessor, TimedEvent } from '@opentelemetry/sdk
 import browser from 'webextension-polyfill'
 import { isListed } from '../../closed-list.ts'
 import { ATTR_ERROR_TYPE } from '../../names.ts'
+import type { Dropped } from './dropped.ts'
 import type { HopSpan } from './envelope.ts'
 
 /** A span as it lies in storage: ReadableSpan without its methods, and without the resource, which is the reader's. */
@@ -34,12 +35,27 @@ export interface JournaledSpan {
 /** A span whose end is known. */
 export type EndedSpan = JournaledSpan & { endTime: HrTime }
 
+/** A trace in which nothing is open any more. */
+export interface EndedTrace {
+  traceId: string
+  /** By their start. */
+  spans: EndedSpan[]
+  /** Room it takes in storage. */
+  bytes: number
+  /** Epoch milliseconds of the last end. */
+  endedAt: number
+  /** Whether any span is an error. */
+  failed: boolean
+}
+
 const PREFIX = 's:'
 const HEARTBEAT = 'heartbeat'
 /** While a span is open: bounds the time of death, and keeps the browser from taking the worker for idle. */
 const HEARTBEAT_MS = 10_000
-/** Spans kept at most while the relay can't be reached; about 100 runs. The oldest traces go first. */
-const MAX_SPANS = 2_000
+/** How long a trace is held, and how much is: whatever is over goes, the oldest trace first. Storage has 10 MiB. */
+export const HELD_MS = 24 * 60 * 60_000
+const MAX_TRACES = 50
+const MAX_BYTES = 4 * 1024 * 1024
 
 export class Journal implements SpanProcessor {
   readonly #boot = crypto.randomUUID()
@@ -49,6 +65,8 @@ export class Journal implements SpanProcessor {
   /** Writes under way, so that a flush sees all that has ended. */
   readonly #writes = new Set<Promise<unknown>>()
   #heartbeat: ReturnType<typeof setInterval> | undefined
+  /** Spans that storage did not take. */
+  #unwritten = 0
 
   onStart(span: ReadableSpan): void {
     this.#open.set(span.spanContext().spanId, span)
@@ -114,7 +132,9 @@ export class Journal implements SpanProcessor {
       const write = browser.storage.local
         .set(batch)
         // Storage is full or gone: the spans are lost, the run must not be.
-        .catch(() => undefined)
+        .catch(() => {
+          this.#unwritten += Object.keys(batch).length - 1
+        })
         .finally(() => this.#writes.delete(write))
       this.#writes.add(write)
     })
@@ -124,31 +144,65 @@ export class Journal implements SpanProcessor {
   async lost(): Promise<{ open: JournaledSpan[]; diedAt: number }> {
     const { spans, heartbeat } = await this.#read()
     const open = spans.filter((span) => span.endTime === undefined && span.boot !== this.#boot)
-    const begun = open.map(({ startTime: [seconds, nanos] }) => seconds * 1000 + nanos / 1e6)
+    const begun = open.map(({ startTime }) => toEpochMs(startTime))
     return { open, diedAt: Math.max(heartbeat, ...begun) }
   }
 
-  /** The spans of traces in which nothing is open any more, oldest first. Trims the journal to its bound. */
-  async ended(): Promise<EndedSpan[]> {
+  /** The ended traces, oldest first, after those that are over the bounds have gone; and what went, by why. */
+  async ended(): Promise<{ traces: EndedTrace[]; gone: EndedTrace[]; dropped: Dropped }> {
     await this.forceFlush()
-    const { spans } = await this.#read()
-    const running = new Set(spans.filter(({ endTime }) => endTime === undefined).map(({ traceId }) => traceId))
-    const ended = spans.filter((span): span is EndedSpan => !running.has(span.traceId))
-    const surplus = wholeTraces(ended, ended.length - MAX_SPANS)
-    if (surplus.length > 0) await this.remove(surplus)
-    return ended.slice(surplus.length)
+    const { spans, bytes, unreadable } = await this.#read()
+    const traces = [...Map.groupBy(spans, ({ traceId }) => traceId)]
+      .flatMap(([traceId, all]) => endedTrace(traceId, all, bytes))
+      .sort((a, b) => a.endedAt - b.endedAt)
+    const expired = traces.filter(({ endedAt }) => endedAt < Date.now() - HELD_MS)
+    const current = traces.slice(expired.length)
+    const held = newestWithin(MAX_BYTES, current.slice(-MAX_TRACES))
+    const evicted = current.slice(0, current.length - held.length)
+    const gone = [...expired, ...evicted]
+    await this.remove(gone.flatMap((trace) => trace.spans))
+    if (unreadable.length > 0) await browser.storage.local.remove(unreadable)
+    const unwritten = this.#unwritten
+    this.#unwritten = 0
+    return {
+      traces: held,
+      gone,
+      dropped: {
+        expired: spanCount(expired),
+        evicted: spanCount(evicted),
+        unwritten,
+        unreadable: unreadable.length,
+      },
+    }
+  }
+
+  /** One ended trace; undefined when nothing of it is here, or some of it is open. */
+  async trace(traceId: string): Promise<EndedTrace | undefined> {
+    await this.forceFlush()
+    const { spans, bytes } = await this.#read()
+    const own = spans.filter((span) => span.traceId === traceId)
+    return own.length > 0 ? endedTrace(traceId, own, bytes)[0] : undefined
   }
 
   async remove(spans: readonly JournaledSpan[]): Promise<void> {
-    await browser.storage.local.remove(spans.map((span) => PREFIX + span.spanId))
+    if (spans.length > 0) await browser.storage.local.remove(spans.map((span) => PREFIX + span.spanId))
   }
 
-  async #read(): Promise<{ spans: JournaledSpan[]; heartbeat: number }> {
+  async #read() {
     const stored = await browser.storage.local.get(null)
-    const spans = Object.entries(stored).flatMap(([key, value]) => (key.startsWith(PREFIX) ? parsed(value) : []))
+    const spans: JournaledSpan[] = []
+    const bytes = new Map<JournaledSpan, number>()
+    const unreadable: string[] = []
+    for (const [key, value] of Object.entries(stored)) {
+      if (!key.startsWith(PREFIX)) continue
+      const span = parsed(value)
+      if (span) {
+        spans.push(span)
+        bytes.set(span, key.length + String(value).length)
+      } else unreadable.push(key)
+    }
     spans.sort((a, b) => a.startTime[0] - b.startTime[0] || a.startTime[1] - b.startTime[1])
-    const byTrace = [...Map.groupBy(spans, ({ traceId }) => traceId).values()].flat()
-    return { spans: byTrace, heartbeat: Number(stored[HEARTBEAT]) || 0 }
+    return { spans, bytes, unreadable, heartbeat: Number(stored[HEARTBEAT]) || 0 }
   }
 
   async forceFlush(): Promise<void> {
@@ -160,22 +214,48 @@ export class Journal implements SpanProcessor {
   async shutdown(): Promise<void> {}
 }
 
-/** The first spans, `count` at least, up to the end of a trace: half of one would be a riddle to whoever looks it up. */
-function wholeTraces(spans: readonly EndedSpan[], count: number): EndedSpan[] {
-  if (count <= 0) return []
-  const lastId = spans[count - 1]?.traceId
-  const end = spans.findIndex(({ traceId }, index) => index >= count && traceId !== lastId)
-  return spans.slice(0, end < 0 ? spans.length : end)
+/** Nothing while a span of it is open. */
+function endedTrace(traceId: string, spans: JournaledSpan[], bytes: Map<JournaledSpan, number>): EndedTrace[] {
+  const ended = spans.filter((span): span is EndedSpan => span.endTime !== undefined)
+  if (ended.length < spans.length) return []
+  return [
+    {
+      traceId,
+      spans: ended,
+      bytes: ended.reduce((sum, span) => sum + (bytes.get(span) ?? 0), 0),
+      endedAt: Math.max(...ended.map(({ endTime }) => toEpochMs(endTime))),
+      failed: ended.some(({ status }) => status.code === SpanStatusCode.ERROR),
+    },
+  ]
 }
 
-/** Nothing for an entry that is no span: something else has written there. */
-function parsed(value: unknown): JournaledSpan[] {
+/** As many of the last ones as have room. */
+function newestWithin(bytes: number, traces: readonly EndedTrace[]): EndedTrace[] {
+  let room = bytes
+  const first = traces.findLastIndex((trace) => {
+    room -= trace.bytes
+    return room < 0
+  })
+  return traces.slice(first + 1)
+}
+
+function spanCount(traces: readonly EndedTrace[]): number {
+  return traces.reduce((sum, { spans }) => sum + spans.length, 0)
+}
+
+/** Nothing for an entry that is no span: something else has written there, or half of it was lost. */
+function parsed(value: unknown): JournaledSpan | undefined {
   try {
     const span = JSON.parse(value as string) as JournaledSpan
-    return Array.isArray(span.startTime) && typeof span.traceId === 'string' ? [span] : []
+    const proper = Array.isArray(span.startTime) && typeof span.traceId === 'string' && typeof span.spanId === 'string'
+    return proper ? span : undefined
   } catch {
-    return []
+    return undefined
   }
+}
+
+function toEpochMs([seconds, nanos]: HrTime): number {
+  return seconds * 1000 + nanos / 1e6
 }
 
 /** Epoch milliseconds, fractions included, as the SDK holds times. */

@@ -45,12 +45,13 @@ export interface SpanOptions {
 export class Tracer {
   readonly #tracer: OtelTracer
   readonly #journal: Journal
-  readonly #sessionId: string
+  /** Goes into every span that is started, and into the baggage. */
+  sessionId: string
   readonly #ids = new SpanIds()
 
   constructor(journal: Journal, sessionId: string) {
     this.#journal = journal
-    this.#sessionId = sessionId
+    this.sessionId = sessionId
     // Not WebTracerProvider: all it adds is what `register()` would install, and nothing here is global.
     const provider = new BasicTracerProvider({ spanProcessors: [journal], idGenerator: this.#ids })
     this.#tracer = provider.getTracer(SERVICE_EXTENSION)
@@ -64,7 +65,7 @@ export class Tracer {
       {
         kind: kind ?? SpanKind.INTERNAL,
         root: parent === undefined,
-        attributes: { [ATTR_SESSION_ID]: this.#sessionId, ...attributes },
+        attributes: { [ATTR_SESSION_ID]: this.sessionId, ...attributes },
         ...(startTime === undefined ? {} : { startTime }),
       },
       context,
@@ -112,7 +113,7 @@ export class Tracer {
    */
   adopt(spans: readonly HopSpan[], traceId: string): void {
     for (const span of spans.slice(0, MAX_HOP_SPANS).filter(isHopSpan)) {
-      this.#journal.adopt(traceId, { ...span, attributes: { ...span.attributes, [ATTR_SESSION_ID]: this.#sessionId } })
+      this.#journal.adopt(traceId, { ...span, attributes: { ...span.attributes, [ATTR_SESSION_ID]: this.sessionId } })
     }
   }
 
@@ -124,7 +125,7 @@ export class Tracer {
     return {
       traceparent: traceparentOf(span),
       ...(waiting ? { tracestate: `passats=p:${waiting.spanContext().spanId}` } : {}),
-      baggage: `${ATTR_SESSION_ID}=${this.#sessionId}`,
+      baggage: `${ATTR_SESSION_ID}=${this.sessionId}`,
     }
   }
 }

@@ -1,0 +1,49 @@
+/** Whether traces may be sent by themselves. Without it everything works, and only a report, an explicit act, sends one. */
+
+import browser from 'webextension-polyfill'
+
+const KEY = 'consent'
+
+/** What Firefox itself asks the person about; the manifest names the same. Its types are not in the polyfill's yet. */
+export const FIREFOX_DATA = { data_collection: ['technicalAndInteraction', 'browsingActivity'] }
+type Permissions = browser.Permissions.Permissions & { data_collection?: string[] }
+
+const isFirefox = () => browser.runtime.getURL('').startsWith('moz-extension:')
+
+/** The person's answer; undefined before they gave one. */
+export async function readConsent(): Promise<boolean | undefined> {
+  const consent = (await browser.storage.local.get(KEY))[KEY]
+  return typeof consent === 'boolean' ? consent : undefined
+}
+
+/**
+ * Keeps the answer. Yes must come from a click: Firefox then asks in its own words, and a no there is a no here.
+ * Resolves with what holds from now on.
+ */
+export async function saveConsent(given: boolean): Promise<boolean> {
+  const firefox = FIREFOX_DATA as Permissions
+  // Asked before anything is awaited, or Firefox takes the click for over.
+  if (given && isFirefox()) given = await browser.permissions.request(firefox)
+  else if (isFirefox()) await browser.permissions.remove(firefox)
+  await browser.storage.local.set({ [KEY]: given })
+  return given
+}
+
+/** Takes the consent back when the person takes the permission back in Firefox's own settings. */
+export function followFirefox(): void {
+  browser.permissions.onRemoved.addListener((removed) => {
+    const kinds = (removed as Permissions).data_collection ?? []
+    if (kinds.some((kind) => FIREFOX_DATA.data_collection.includes(kind))) {
+      void browser.storage.local.set({ [KEY]: false })
+    }
+  })
+}
+
+/** Calls back with every later answer; returns a function that stops it. */
+export function onConsent(callback: (given: boolean | undefined) => void): () => void {
+  const listener = (changes: Record<string, browser.Storage.StorageChange>, area: string) => {
+    if (area === 'local' && changes[KEY]) callback(changes[KEY].newValue as boolean | undefined)
+  }
+  browser.storage.onChanged.addListener(listener)
+  return () => browser.storage.onChanged.removeListener(listener)
+}
