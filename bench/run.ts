@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { launchBrowser } from '../ops/browser.ts'
-import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { generate, report, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'

@@ -57,6 +57,8 @@ test('a connection that is cut in the middle of a run is taken up where it was, 
     const run = await endOfRun(journey.browser)
     expect(run).toMatchObject({ status: 'done' })
     expect(endpoint.requests, 'the run was made once').toHaveLength(1)
+    await popup.close()
+    await page.close()
     const waterfall = await journey.trace(run, stack.relayUrl)
     const streams = rowsNamed(waterfall, 'GET /runs/{id}/events', 'pass-ats-server')
     expect(streams.at(-1)?.attributes).toMatchObject({
@@ -65,8 +67,6 @@ test('a connection that is cut in the middle of a run is taken up where it was, 
     })
     expect(streams.length).toBeGreaterThanOrEqual(2)
     expect(streams[0]?.attributes['pass_ats.sse.close_reason']).toBe('client_disconnected')
-    await popup.close()
-    await page.close()
   } finally {
     await wire.close()
     await stack.stop()
@@ -108,7 +108,7 @@ test('two presses at once are one run', async ({ journey }) => {
     const [tab] = await chrome.tabs.query({ active: true, currentWindow: true })
     const payload = { tabId: tab.id, clickedAt: Date.now() }
     const ask = () => chrome.runtime.sendMessage({ type: 'background/start_run', payload })
-    return (await Promise.all([ask(), ask(), ask()])).map(({ runId }) => runId)
+    return (await Promise.all([ask(), ask(), ask()])).map(({ run }) => run.id)
   })()`)
   expect(new Set(ids).size).toBe(1)
   expect(await endOfRun(journey.browser)).toMatchObject({ id: ids[0], status: 'done' })

@@ -26,6 +26,8 @@ export interface Journey {
   generate(posting: string): Promise<RunState>
   /** Whether traces may be sent without being reported. */
   consent(given: boolean): Promise<void>
+  /** Stops the worker and wakes the next one, which knows what is in storage and no more. */
+  anotherWorker(): Promise<void>
   /** The run's trace once it is reported and whole. Every trace that a test looks at is held against {@link expectSound}. */
   trace(run: Pick<RunState, 'id'>, relayUrl?: string): Promise<Waterfall>
 }
@@ -68,6 +70,12 @@ export const test = base.extend<{ journey: Journey }, { stack: Stack; browser_: 
         saveSettings(browser, relayUrl, typeof profile === 'string' ? await bundledProfile(profile) : profile),
       generate: (posting) => generate(browser, posting),
       consent: (consent) => browser.worker.evaluate((consent) => chrome.storage.local.set({ consent }), consent),
+      anotherWorker: async () => {
+        const page = await browser.openExtensionPage('resume/resume.html')
+        await browser.stopWorker()
+        await page.evaluate(() => chrome.runtime.connect())
+        await page.close()
+      },
       trace: async (run, relayUrl = stack.relayUrl) => {
         await report(browser, run.id)
         return soundTrace(relayUrl, run.id)

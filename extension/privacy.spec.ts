@@ -73,9 +73,9 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
     await popup.click('generate')
     const run = await endOfRun(browser, before?.id)
     runs.push(run.id)
-    await journey.trace(run, stack.relayUrl)
     await popup.close()
     await page.close()
+    await journey.trace(run, stack.relayUrl)
     return run.failure?.code ?? run.status
   }
   try {

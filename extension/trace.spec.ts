@@ -30,6 +30,8 @@ test('one trace covers the click, the page, the relay, the server, Tectonic and 
   const run = await endOfRun(journey.browser)
   expect(run.id.slice(0, 8)).toBe(shownId)
   expect(run.status).toBe('done')
+  await popup.close()
+  await page.close()
 
   const waterfall = await journey.trace(run)
   expectThreeServices(waterfall)
@@ -83,8 +85,6 @@ test('one trace covers the click, the page, the relay, the server, Tectonic and 
   expect([...sessions], 'one session on every span of all three services').toEqual([
     expect.stringMatching(/^[0-9a-f-]{36}$/),
   ])
-  await popup.close()
-  await page.close()
 })
 
 test('through a model, the trace says which, how many tokens, and when the first word came', async ({ journey }) => {

@@ -1,51 +1,127 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect } from '@playwright/test'
-import { layOut } from '../relay/console/waterfall.ts'
+import { tapRelay } from '../fixtures/relay/tap.ts'
+import * as names from '../names.ts'
+import { report } from '../ops/demonstration.ts'
+import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
-import { test } from './journey.ts'
-
-/** A relay that is there and takes no spans. */
-async function unwillingRelay(status: number, headers: Record<string, string> = {}) {
-  let asked = 0
-  const server = createServer((request, response) => {
-    if (request.url === '/v1/traces') asked++
-    response.writeHead(request.url === '/v1/traces' ? status : 503, headers).end()
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked: () => asked,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
+import { expectSound, test } from './journey.ts'
+import type { PastRun } from './past-runs.ts'
+import { isSampled } from './tracer/sampling.ts'
 
 const stored = (key: string) =>
   `chrome.storage.local.get(null).then((all) => Object.keys(all).filter((k) => k.startsWith(${JSON.stringify(key)})).length)`
+const pastRuns = () => chrome.storage.local.get('runs').then(({ runs }) => (runs ?? []) as PastRun[])
+const resourceOf = (data: TracesData | undefined) =>
+  Object.fromEntries(
+    (data?.resourceSpans?.[0]?.resource?.attributes ?? []).map(({ key, value }) => [
+      key,
+      value?.stringValue ?? Number(value?.intValue),
+    ]),
+  )
+
+test('a run that works causes no telemetry request, unless its ID is one of the hundredth part; one that fails is sent at its end', async ({
+  journey,
+}) => {
+  const relay = await tapRelay({ to: journey.relayUrl }, journey.relayUrl)
+  const { browser } = journey
+  try {
+    await journey.settings('short', relay.url)
+    await journey.consent(true)
+    const random = await browser.worker.evaluate(() => {
+      // Every second trace ID is one that is chosen, so that a few runs tell both.
+      const real = crypto.getRandomValues.bind(crypto)
+      let traces = 0
+      crypto.getRandomValues = ((array: Uint8Array<ArrayBuffer>) => {
+        real(array)
+        if (array.length === 16) array.fill(traces++ % 2 ? 0xff : 0x11, 9, 12)
+        return array
+      }) as typeof crypto.getRandomValues
+      return true
+    })
+    expect(random).toBe(true)
+    for (let index = 0; index < 6; index++) {
+      const run = await journey.generate('lever.html')
+      expect(run.status).toBe('done')
+      await expect
+        .poll(async () => (await browser.worker.evaluate(pastRuns)).find(({ id }) => id === run.id)?.trace)
+        .toBe(isSampled(run.id) ? 'sent' : 'held')
+      expect(relay.bodies).toHaveLength(Math.floor((index + 1) / 2))
+    }
+    expect(relay.kept).toEqual([])
+
+    const failed = await journey.generate('not-a-posting.html')
+    expect(failed).toMatchObject({ status: 'failed', failure: { code: 'posting_not_found' } })
+    await expect.poll(() => relay.bodies.length).toBe(4)
+    await expect.poll(async () => (await fetch(`${journey.relayUrl}/api/traces/${failed.id}`)).status).toBe(200)
+  } finally {
+    await journey.anotherWorker()
+    await relay.close()
+  }
+})
+
+test('without consent nothing is sent but what is reported, whole and to be kept, and that again only when asked again', async ({
+  journey,
+}) => {
+  const relay = await tapRelay({ status: 200 }, journey.relayUrl)
+  const { browser } = journey
+  try {
+    await journey.settings('short', relay.url)
+    const failed = await journey.generate('not-a-posting.html')
+    const done = await journey.generate('lever.html')
+    await journey.consent(false)
+    const again = await journey.generate('not-a-posting.html')
+    await expect
+      .poll(async () =>
+        (await browser.worker.evaluate(pastRuns)).map(({ id, status, trace }) => ({ id, status, trace })),
+      )
+      .toEqual([
+        { id: again.id, status: 'failed', trace: 'held' },
+        { id: done.id, status: 'done', trace: 'held' },
+        { id: failed.id, status: 'failed', trace: 'held' },
+      ])
+    expect(relay.bodies).toEqual([])
+    await report(browser, done.id)
+    expect(relay.kept).toEqual([`/traces/${done.id}/keep`])
+    expect(relay.bodies).toHaveLength(1)
+    const [sent] = relay.bodies
+    expect(sent?.resourceSpans).toHaveLength(1)
+    const { services, rows, root, missingParents } = layOut(sent as TracesData)
+    expect(services).toEqual([names.SERVICE_EXTENSION])
+    expect(root?.name).toBe(names.SPAN_RUN)
+    expect(missingParents).toEqual([])
+    expect(rows.length).toBeGreaterThan(10)
+    expect(await browser.worker.evaluate(pastRuns)).toContainEqual(
+      expect.objectContaining({ id: done.id, trace: 'sent', report: 'sent' }),
+    )
+    // There is nothing left to send of it; asking is still possible.
+    await report(browser, done.id)
+    expect(relay.bodies).toHaveLength(1)
+    expect(relay.kept).toHaveLength(2)
+  } finally {
+    await relay.close()
+  }
+})
 
 test('spans that a relay would not take stay, are not pressed on it, and arrive later, also with another worker', async ({
   journey,
 }) => {
-  const relay = await unwillingRelay(503, { 'retry-after': '600' })
+  const relay = await tapRelay({ status: 503, headers: { 'retry-after': '600' } })
   const { browser } = journey
   try {
     await journey.settings('short', relay.url)
+    await journey.consent(true)
     const failed = await journey.generate('lever.html')
     expect(failed).toMatchObject({ status: 'failed', failure: { code: 'server_unreachable' } })
-    await expect.poll(() => browser.worker.evaluate(stored('flush'))).toBe(1)
+    await expect.poll(() => browser.worker.evaluate(stored('breaker'))).toBe(1)
     const kept = await browser.worker.evaluate<number>(stored('s:'))
     expect(kept).toBeGreaterThan(5)
-    expect(relay.asked()).toBe(1)
-    // Told to come back in ten minutes, it does not come back with the next run.
+    expect(relay.bodies).toHaveLength(1)
+    // Told to come back in ten minutes, it comes back neither with the next run nor when the person asks.
     await journey.generate('lever.html')
     await expect.poll(() => browser.worker.evaluate<number>(stored('s:'))).toBeGreaterThan(kept)
-    expect(relay.asked()).toBe(1)
-    const { notBefore } = (await browser.worker.evaluate(() => chrome.storage.local.get('flush'))).flush as {
+    await report(browser, failed.id)
+    expect(relay.bodies).toHaveLength(1)
+    const { notBefore } = (await browser.worker.evaluate(() => chrome.storage.local.get('breaker'))).breaker as {
       notBefore: number
     }
     expect(notBefore).toBeGreaterThan(Date.now() + 500_000)
@@ -54,70 +130,48 @@ test('spans that a relay would not take stay, are not pressed on it, and arrive 
 
     // Ten minutes later, in a worker that knows of this only from storage.
     await journey.settings('short')
-    await browser.worker.evaluate((state) => chrome.storage.local.set({ flush: state }), { failures: 1, notBefore: 0 })
-    const page = await browser.openExtensionPage('resume/resume.html')
-    await browser.stopWorker()
-    await page.evaluate(() => chrome.runtime.connect())
-    await page.close()
+    await browser.worker.evaluate(async () => {
+      const { breaker } = (await chrome.storage.local.get('breaker')) as { breaker: object }
+      await chrome.storage.local.set({ breaker: { ...breaker, notBefore: 0 } })
+    })
+    await journey.anotherWorker()
     const lookUp = async () => {
       const response = await fetch(`${journey.relayUrl}/api/traces/${failed.id}`)
       return response.ok ? layOut((await response.json()) as TracesData) : undefined
     }
     await expect.poll(async () => (await lookUp())?.root?.failureCode).toBe('server_unreachable')
-    expect((await lookUp())?.missingParents).toEqual([])
+    expectSound((await lookUp()) as Waterfall)
     await expect.poll(() => browser.worker.evaluate(stored('s:'))).toBe(0)
-    expect(await browser.worker.evaluate(stored('flush'))).toBe(0)
+    await expect.poll(() => browser.worker.evaluate(stored('breaker'))).toBe(0)
   } finally {
     await relay.close()
   }
 })
 
-test('spans that a relay refuses for good do not stand in the way', async ({ journey }) => {
-  const relay = await unwillingRelay(400)
-  try {
-    await journey.settings('short', relay.url)
-    await journey.generate('lever.html')
-    await expect.poll(() => journey.browser.worker.evaluate(stored('s:'))).toBe(0)
-    expect(relay.asked()).toBe(1)
-  } finally {
-    await relay.close()
-  }
-})
-
-test('a journal with anything in it is read, bounded, and emptied: 10,000 spans, and entries that are none', async ({
+test('spans that a relay refuses for good do not stand in the way, and are counted in what is sent next', async ({
   journey,
 }) => {
-  const { browser } = journey
-  await browser.worker.evaluate(async () => {
-    const entries: Record<string, unknown> = {}
-    for (let index = 0; index < 10_000; index++) {
-      const traceId = (Math.floor(index / 20) + 1).toString(16).padStart(32, '0')
-      const spanId = (index + 1).toString(16).padStart(16, '0')
-      const time = [1_700_000_000 + index, 0]
-      const rest = { kind: 0, status: { code: 0 }, attributes: {}, links: [], events: [], boot: 'earlier' }
-      entries[`s:${spanId}`] = JSON.stringify({
-        name: 'extract',
-        traceId,
-        spanId,
-        startTime: time,
-        endTime: time,
-        ...rest,
-      })
-    }
-    Object.assign(entries, {
-      's:broken': '{"name":',
-      's:number': 42,
-      's:null': 'null',
-      's:list': '[]',
-      heartbeat: 'what',
-    })
-    await chrome.storage.local.set(entries)
-  })
-  await journey.settings('short')
-  expect(await journey.generate('lever.html')).toMatchObject({ status: 'done' })
-  await expect.poll(() => browser.worker.evaluate(stored('s:0')), { timeout: 20_000 }).toBe(0)
-  // The newest 2,000 were sent, whole traces of them; the oldest went.
-  const trace = (n: number) => fetch(`${journey.relayUrl}/api/traces/${n.toString(16).padStart(32, '0')}`)
-  expect((await trace(1)).status).toBe(404)
-  expect((await trace(500)).status).toBe(200)
+  const relay = await tapRelay({ status: 400 })
+  try {
+    await journey.settings('short', relay.url)
+    await journey.consent(true)
+    const run = await journey.generate('lever.html')
+    await expect.poll(() => journey.browser.worker.evaluate(stored('s:'))).toBe(0)
+    expect(relay.bodies).toHaveLength(1)
+    await expect
+      .poll(() => journey.browser.worker.evaluate(pastRuns))
+      .toEqual([expect.objectContaining({ id: run.id, trace: 'dropped' })])
+    relay.answerWith({ status: 200 })
+    await journey.generate('lever.html')
+    await journey.generate('lever.html')
+    await expect.poll(() => relay.bodies.length).toBe(3)
+    const refused = layOut(relay.bodies[0] as TracesData).rows.length
+    expect(relay.bodies.map(resourceOf).map((resource) => resource[names.RESOURCE_DROPPED_REFUSED])).toEqual([
+      undefined,
+      refused,
+      undefined,
+    ])
+  } finally {
+    await relay.close()
+  }
 })
