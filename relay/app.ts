@@ -7,6 +7,7 @@ import { cors } from 'hono/cors'
 import { createConsole } from './console/console.ts'
 import type { Forwarder } from './forward.ts'
 import { type Accept, createIngest } from './ingest.ts'
+import { createKeeping } from './keeping.ts'
 import type { Log } from './log.ts'
 import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
@@ -36,7 +37,7 @@ const PREFLIGHT_MAX_AGE_S = 7_200
 const SERVER_CHECK_MS = 1_000
 
 export function createApp(parts: Parts) {
-  const { store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now, deadlines } = parts
+  const { store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now = Date.now, deadlines } = parts
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>()
 
   app.use(
@@ -45,11 +46,14 @@ export function createApp(parts: Parts) {
       origin: (origin) => (isExtension(origin) ? origin : null),
       allowMethods: ['GET', 'POST'],
       allowHeaders: ['content-type', 'content-encoding', 'traceparent', 'tracestate', 'baggage', 'last-event-id'],
+      // What an extension may read of an answer, besides its body: CORS hides every other header.
+      exposeHeaders: ['retry-after'],
       maxAge: PREFLIGHT_MAX_AGE_S,
     }),
   )
   app.route('/', createIngest(accept, log, parts.instanceId))
-  app.route('/', createConsole({ store, flushSpans, now: now ?? Date.now }))
+  app.route('/', createConsole({ store, flushSpans, now }))
+  app.route('/', createKeeping({ store, flushSpans, log, now }))
   app.route('/', createProxy(serverUrl, shutdown, log, deadlines))
 
   app.get('/healthz', (c) => c.json({ status: 'up' }))

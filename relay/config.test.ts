@@ -9,6 +9,7 @@ test('Without any variable the relay listens on the loopback address and forward
     serverUrl: 'http://127.0.0.1:4320',
     storePath: 'data/relay.sqlite',
     retentionMs: 86_400_000,
+    keptMs: 30 * 86_400_000,
     forward: undefined,
     logLevel: 'info',
   })
@@ -29,6 +30,8 @@ test.each([
   ['RELAY_PORT', '1.5'],
   ['SERVER_URL', 'localhost'],
   ['RELAY_RETENTION_HOURS', '0'],
+  ['RELAY_KEPT_HOURS', '23'],
+  ['RELAY_KEPT_HOURS', 'long'],
   ['OTLP_FORWARD_ENDPOINT', 'ftp://x'],
   ['LOG_LEVEL', 'loud'],
   ['RELAY_HOSTS', 'https://relay.example.org'],
@@ -55,6 +58,11 @@ test.each([
   [{ OTLP_FORWARD_ENDPOINT: 'http://192.0.2.1:4318', RELAY_HOST: '192.0.2.2' }],
 ])('$OTLP_FORWARD_ENDPOINT is another than the relay', (env) => {
   expect(readConfig(env).forward?.url).toMatch(/^http/)
+})
+
+test('What is reported is never kept for less than the rest, whichever of the two is set', () => {
+  expect(readConfig({ RELAY_KEPT_HOURS: '48' }).keptMs).toBe(48 * 3_600_000)
+  expect(readConfig({ RELAY_RETENTION_HOURS: '1000' }).keptMs).toBe(1_000 * 3_600_000)
 })
 
 test('RELAY_HOSTS is a list of names, in the one way a URL spells them', () => {

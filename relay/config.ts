@@ -17,12 +17,16 @@ export interface Config {
   serverUrl: string
   storePath: string
   retentionMs: number
+  /** How long the traces that somebody has reported stay; never shorter than `retentionMs`. */
+  keptMs: number
   forward: ForwardConfig | undefined
   logLevel: (typeof LOG_LEVELS)[number]
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 const HOUR_MS = 3_600_000
+/** What RELAY_RETENTION_HOURS and RELAY_KEPT_HOURS may be at most. */
+const MAX_HOURS = 24 * 366
 
 /** Reads the settings. Throws an Error that names the variable, what it must be and what it was. */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
@@ -49,13 +53,16 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     throw new Error(`OTLP_FORWARD_ENDPOINT must not be this relay itself, as "${env.OTLP_FORWARD_ENDPOINT}" is.`)
   }
 
+  const retentionHours = number('RELAY_RETENTION_HOURS', 24, 0.01, MAX_HOURS)
+
   return {
     host,
     port,
     hosts,
     serverUrl: url('SERVER_URL', 'http://127.0.0.1:4320'),
     storePath: text('RELAY_STORE', 'data/relay.sqlite'),
-    retentionMs: number('RELAY_RETENTION_HOURS', 24, 0.01, 24 * 366) * HOUR_MS,
+    retentionMs: retentionHours * HOUR_MS,
+    keptMs: number('RELAY_KEPT_HOURS', Math.max(24 * 30, retentionHours), retentionHours, MAX_HOURS) * HOUR_MS,
     forward: forward ? { url: forward, headers: readHeaders(text('OTLP_FORWARD_HEADERS', '')) } : undefined,
     logLevel,
   }

@@ -13,6 +13,7 @@ import {
   sampleRequest,
   sampleSpan,
   silent,
+  TERMS,
   temporaryPath,
   temporaryStore,
   text,
@@ -55,8 +56,8 @@ interface Relay {
   accept: Accept
 }
 
-function startRelay(path: string, url: string, log = silent): Relay {
-  const store = openStore(path)
+function startRelay(path: string, url: string, log = silent, now = Date.now): Relay {
+  const store = openStore(path, TERMS, now)
   const forwarder = startForwarder(store, { url, headers: { 'x-tenant': 'a' }, instanceId: INSTANCE_ID }, log, QUICK)
   onTestFinished(async () => {
     await forwarder.stop(0)
@@ -138,12 +139,14 @@ test('A request that the destination refuses for good is counted and skipped; th
 test('Requests deleted before they could be forwarded are counted as lost', async () => {
   const path = temporaryPath()
   const sink = await startSink()
-  const first = startRelay(path, sink.url)
+  let passedMs = 0
+  const first = startRelay(path, sink.url, silent, () => Date.now() + passedMs)
   await send(first, named('00f067aa0ba902b1'))
   await sink.arrived(1)
   await first.forwarder.stop(1_000)
   await send(first, named('00f067aa0ba902b2'))
-  first.store.expire(Date.now() + 1)
+  passedMs = TERMS.retentionMs + 1_000
+  first.store.expire()
   await send(first, named('00f067aa0ba902b3'))
   first.store.close()
   const second = startRelay(path, sink.url)

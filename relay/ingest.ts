@@ -35,7 +35,7 @@ const LARGE_BYTES = 1024 * 1024
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
 /** Seconds after which a refused sender may try again. */
-const RETRY_AFTER_S = 5
+export const RETRY_AFTER_S = 5
 
 // gRPC status codes (google/rpc/code.proto).
 const INVALID_ARGUMENT = 3

@@ -105,7 +105,7 @@ test('A server that is down shows on the relay’s span, and the log line carrie
   expect(line).toMatchObject({ trace_id: TRACE_ID, span_id: rows[0]?.spanId, failure: 'server_unreachable' })
 })
 
-test('Neither ingest, look-up, health nor forwarding make spans, so the relay never feeds itself', async () => {
+test('Neither ingest, look-up, keeping, health nor forwarding make spans, so the relay never feeds itself', async () => {
   const forwarded: IncomingHttpHeaders[] = []
   const arrival = Promise.withResolvers<void>()
   const sink = await listen((request, response) => {
@@ -114,13 +114,16 @@ test('Neither ingest, look-up, health nor forwarding make spans, so the relay ne
     arrival.resolve()
   })
   const path = temporaryPath()
-  const { url, child } = await startRelay({ OTLP_FORWARD_ENDPOINT: sink, RELAY_STORE: path })
+  const { url, child } = await startRelay({ OTLP_FORWARD_ENDPOINT: sink, RELAY_STORE: path, RELAY_KEPT_HOURS: '48' })
   const body = Buffer.from(encode(sampleRequest([sampleSpan(BROWSER_SPAN)]), 'protobuf'))
   const headers = { 'content-type': 'application/x-protobuf', ...CONTEXT }
   expect((await fetch(`${url}/v1/traces`, { method: 'POST', body, headers })).status).toBe(200)
   for (const route of ['/healthz', '/readyz', '/support', `/support/${TRACE_ID}`]) {
     expect((await fetch(url + route, { headers: CONTEXT })).status).toBe(200)
   }
+  const keep = await fetch(`${url}/traces/${TRACE_ID}/keep`, { method: 'POST', headers: CONTEXT })
+  expect(keep.status).toBe(200)
+  expect(Date.parse((await keep.json()).keptUntil) - Date.now()).toBeGreaterThan(47 * 3_600_000)
   await arrival.promise
   expect((await lookUp(url)).rows).toHaveLength(1)
   await stop(child)

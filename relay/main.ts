@@ -18,7 +18,7 @@ const RETENTION_EVERY_MS = 10_000
 const RETENTION_PAUSE_MS = 50
 
 function start(config: Config, log: Log): void {
-  const store = openStore(config.storePath)
+  const store = openStore(config.storePath, config)
   const instanceId = randomUUID()
   const forwarder = config.forward && startForwarder(store, { ...config.forward, instanceId }, log)
   const accept = createAccept(store, () => forwarder?.wake())
@@ -33,7 +33,7 @@ function start(config: Config, log: Log): void {
   function sweep(): void {
     let more = false
     try {
-      const batch = store.expire(Date.now() - config.retentionMs)
+      const batch = store.expire()
       more = batch.more
       if (batch.deleted > 0) log.info({ deleted: batch.deleted }, 'old requests deleted')
     } catch (error) {

@@ -42,6 +42,9 @@ export function sampleRequest(spans: OtlpSpan[], service = SERVICE_EXTENSION): T
   }
 }
 
+/** A day, and thirty for what was reported. */
+export const TERMS = { retentionMs: 86_400_000, keptMs: 30 * 86_400_000 }
+
 /** A path for a store in a folder that is removed after the test. */
 export function temporaryPath(): string {
   const folder = mkdtempSync(join(tmpdir(), 'pass-ats-relay-'))
@@ -50,8 +53,8 @@ export function temporaryPath(): string {
 }
 
 /** An open store, closed after the test. */
-export function temporaryStore(path = temporaryPath(), now?: () => number): Store {
-  const store = openStore(path, now)
+export function temporaryStore(path = temporaryPath(), now?: () => number, terms = TERMS): Store {
+  const store = openStore(path, terms, now)
   onTestFinished(() => store.close())
   return store
 }

@@ -1,4 +1,4 @@
--- Log, index and outbox of the relay in one database. PRAGMA user_version holds the version of this schema.
+-- Schema version 1: log, index and outbox of the relay in one database. PRAGMA user_version holds the version.
 
 -- One row a request, its body gzipped and otherwise as it arrived. Never reused ids: the forward cursor is one.
 CREATE TABLE request (

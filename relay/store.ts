@@ -5,10 +5,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { gunzipSync } from 'node:zlib'
 import { BodyTooLarge } from './bounded-body.ts'
 import { decode, type Encoding, type TracesData } from './otlp.ts'
+import { createRetention, type Keeping, type Terms } from './retention.ts'
 import { MAX_MARKS, weigh } from './weight.ts'
 
-/** Raised with every change of store.sql. */
-const SCHEMA_VERSION = 1
+/** Each file leads from one schema version to the next, the first from an empty file to 1; none changes afterwards. */
+const SCHEMA = ['./store.sql', './kept-trace.sql']
 /** Requests waiting for the next commit; more than this means the disk does not keep up. ≈ 2 s of peak. */
 const MAX_PENDING = 1_000
 /** What one look-up reads and answers with, at most. A run is a few dozen small requests; only a forged one has more. */
@@ -17,8 +18,6 @@ const MAX_TRACE = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, 
 const MAX_CANDIDATES = 10
 /** How far back the list of recent traces looks, in requests. */
 const RECENT_REQUESTS = 500
-/** Rows deleted at a time, so that no delete holds up an answer. */
-const RETENTION_BATCH = 500
 
 /** A request to keep: body gzipped, and the traces it has spans of (32 lower-case hex digits each). */
 export interface NewRequest {
@@ -61,10 +60,11 @@ interface Pending {
 }
 
 /**
- * Opens or creates the store. Throws when the file is no database, cannot be written, or has another schema version:
- * its message then names the path, because guessing at a migration could lose what people were promised is kept.
+ * Opens or creates the store, and brings an older one up to date. Throws when the file is no database, cannot be
+ * written, or has a schema version that is none of its own: its message then names the path, because guessing at a way back could
+ * lose what people were promised is kept.
  */
-export function openStore(path: string, now: () => number = Date.now) {
+export function openStore(path: string, terms: Terms, now: () => number = Date.now) {
   mkdirSync(dirname(path), { recursive: true })
   const db = openDatabase(path)
   const insertRequest = db.prepare('INSERT INTO request (received_at, encoding, body) VALUES (?, ?, ?)')
@@ -88,11 +88,7 @@ export function openStore(path: string, now: () => number = Date.now) {
     `INSERT INTO forward_cursor (destination, request_id) VALUES (?, ?)
      ON CONFLICT (destination) DO UPDATE SET request_id = excluded.request_id`,
   )
-  // Oldest rows first and then the age, not an index on the age: ids are in order of arrival anyway.
-  const deleteExpired = db.prepare(
-    `DELETE FROM request WHERE id IN (
-       SELECT id FROM (SELECT id, received_at FROM request ORDER BY id LIMIT ${RETENTION_BATCH}) WHERE received_at < ?)`,
-  )
+  const retention = createRetention(db, terms, now)
 
   let pending: Pending[] = []
 
@@ -195,10 +191,16 @@ export function openStore(path: string, now: () => number = Date.now) {
       writeCursor.run(destination, id)
     },
 
-    /** Deletes one bounded batch of requests received before `time`; tells how many, and whether there may be more. */
-    expire(time: number): { deleted: number; more: boolean } {
-      const deleted = Number(deleteExpired.run(time).changes)
-      return { deleted, more: deleted === RETENTION_BATCH }
+    stay: retention.stay,
+    expire: retention.expire,
+
+    /** Keeps a trace, as retention does. Throws {@link StoreUnavailable}; then it is not kept. */
+    keep(traceId: string): Keeping {
+      try {
+        return retention.keep(traceId)
+      } catch (cause) {
+        throw new StoreUnavailable('The store cannot write.', { cause })
+      }
     },
 
     /** Throws when the store cannot take a write now. */
@@ -239,14 +241,15 @@ function openDatabase(path: string): DatabaseSync {
     // synchronous=FULL: in WAL mode NORMAL would answer before the log is on disk.
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
-    if (version === 0) {
-      const schema = readFileSync(new URL('./store.sql', import.meta.url), 'utf8')
-      db.exec(`BEGIN; ${schema} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
-    } else if (version !== SCHEMA_VERSION) {
+    if (version < 0 || version > SCHEMA.length) {
       throw new Error(
-        `The store ${path} has schema version ${version}, and this relay needs ${SCHEMA_VERSION}. ` +
+        `The store ${path} has schema version ${version}, and this relay needs ${SCHEMA.length}. ` +
           'Move the file away, or set RELAY_STORE to another path.',
       )
+    }
+    if (version < SCHEMA.length) {
+      const steps = SCHEMA.slice(version).map((file) => readFileSync(new URL(file, import.meta.url), 'utf8'))
+      db.exec(`BEGIN; ${steps.join('\n')} PRAGMA user_version = ${SCHEMA.length}; COMMIT`)
     }
     return db
   } catch (error) {

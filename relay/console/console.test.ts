@@ -4,7 +4,7 @@ import { ATTR_FAILURE_CODE, ATTR_STAGE, SERVICE_SERVER, SPAN_RUN } from '../../n
 import { FAILURES } from '../../server/contract.ts'
 import { createAccept } from '../ingest.ts'
 import { encode, type OtlpSpan, type TracesData } from '../otlp.ts'
-import { sampleRequest, sampleSpan, TRACE_ID, temporaryStore, text } from '../sample-run.ts'
+import { sampleRequest, sampleSpan, TERMS, TRACE_ID, temporaryPath, temporaryStore, text } from '../sample-run.ts'
 import { createConsole } from './console.ts'
 
 const ROOT = '00000000000000a0'
@@ -128,6 +128,36 @@ test('The form leads from an ID as people paste it to its page', async () => {
   expect(response.status).toBe(303)
   expect(response.headers.get('location')).toBe(`/support/${TRACE_ID}`)
   expect((await app.request(`/support/${TRACE_ID.slice(0, 8)}`)).status).toBe(200)
+})
+
+test('How long a run stays is one sentence on its page, and stands in the list', async () => {
+  let now = Date.UTC(2026, 0, 1)
+  const store = temporaryStore(temporaryPath(), () => now)
+  const accept = createAccept(store, () => {})
+  await accept({ bytes: encode(sampleRequest([root()]), 'json'), encoding: 'json', gzipped: false })
+  const app = createConsole({ store, flushSpans: async () => {}, now: () => now })
+  const told = async () => {
+    const text = async (path: string, selector: string) => {
+      const { document } = new JSDOM(await (await app.request(path)).text()).window
+      return document.querySelector(selector)?.textContent
+    }
+    return [await text(`/support/${TRACE_ID}`, '.stay'), await text('/support', '.runs .when')]
+  }
+  expect(await told()).toEqual([
+    'Goes on 2 Jan 2026, 00:00 UTC, unless somebody reports it.',
+    'just now · Goes on 2 Jan 2026, 00:00 UTC',
+  ])
+  now += 5 * 60_000
+  store.keep(TRACE_ID)
+  expect(await told()).toEqual([
+    'Kept until 31 Jan 2026, 00:05 UTC, because somebody reported it.',
+    '5 min ago · Kept until 31 Jan 2026, 00:05 UTC',
+  ])
+  now += TERMS.keptMs
+  expect(await told()).toEqual([
+    'Goes soon, or with a reported run that came together with it.',
+    '30 d ago · Goes soon',
+  ])
 })
 
 test('The first page lists the runs seen last, with links', async () => {

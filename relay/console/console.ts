@@ -30,8 +30,9 @@ export function createConsole({ store, flushSpans, now }: Console): Hono {
     return { id, match: store.find(id) }
   }
 
+  const recent = () => store.recent(RECENT).map((trace) => ({ ...trace, stay: store.stay(trace.traceId) }))
   const problem = (c: Context, status: 400 | 404, id: string, message: string) =>
-    c.html(lookUpPage(store.recent(RECENT), now(), { id, message }), status)
+    c.html(lookUpPage(recent(), now(), { id, message }), status)
   const MALFORMED = 'A trace ID has 32 digits from 0 to 9 and a to f; at least the first 8 are needed.'
   const UNKNOWN = 'No run with this ID is here. Runs are kept for a limited time.'
 
@@ -57,7 +58,7 @@ export function createConsole({ store, flushSpans, now }: Console): Hono {
     )
     .get('/support', async (c) => {
       const input = c.req.query('id')
-      if (input === undefined) return c.html(lookUpPage(store.recent(RECENT), now()))
+      if (input === undefined) return c.html(lookUpPage(recent(), now()))
       const { id, match } = await lookUp(input)
       return match.kind === 'malformed' ? problem(c, 400, input, MALFORMED) : c.redirect(`/support/${id}`, 303)
     })
@@ -69,7 +70,8 @@ export function createConsole({ store, flushSpans, now }: Console): Hono {
       if (match.kind === 'ambiguous') return c.html(candidatesPage(id, match.candidates), 300)
       const trace = store.trace(match.traceId)
       const waterfall = layOut(trace)
-      return c.html(tracePage(match.traceId, waterfall, diagnose(waterfall), now(), trace.truncated))
+      const stay = store.stay(match.traceId)
+      return c.html(tracePage(match.traceId, waterfall, diagnose(waterfall), stay, now(), trace.truncated))
     })
     .get('/api/traces/:id', async (c) => {
       const { match } = await lookUp(c.req.param('id'))

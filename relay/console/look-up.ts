@@ -1,10 +1,14 @@
 /** The first page of the console: a form for an ID, and the runs that were seen last. */
 import { html } from 'hono/html'
+import type { Stay } from '../retention.ts'
 import type { RecentTrace } from '../store.ts'
-import { type Html, lookUpForm, moment, page } from './page.ts'
+import { type Html, lookUpForm, moment, page, stayTime } from './page.ts'
+
+/** A run in the list, and how long it stays. */
+type ListedTrace = RecentTrace & { stay: Stay | undefined }
 
 /** The look-up page; `problem` says why the ID that was typed led nowhere. */
-export function lookUpPage(recent: RecentTrace[], nowMs: number, problem?: { id: string; message: string }): Html {
+export function lookUpPage(recent: ListedTrace[], nowMs: number, problem?: { id: string; message: string }): Html {
   return page(
     'Look up a run – PASS ATS support',
     html`<h1>What happened to a run?</h1>
@@ -25,9 +29,9 @@ ${lookUpForm(prefix)}`,
   )
 }
 
-function recentList(recent: RecentTrace[], nowMs: number): Html {
+function recentList(recent: ListedTrace[], nowMs: number): Html {
   return html`<ul class="runs">${recent.map(
-    ({ traceId, firstSeen }) =>
-      html`<li><a href="/support/${traceId}"><code>${traceId}</code></a> <span class="when">${moment(firstSeen, nowMs)}</span></li>`,
+    ({ traceId, firstSeen, stay }) =>
+      html`<li><a href="/support/${traceId}"><code>${traceId}</code></a> <span class="when">${moment(firstSeen, nowMs)}${stay ? html` · ${stayTime(stay, nowMs)}` : ''}</span></li>`,
   )}</ul>`
 }

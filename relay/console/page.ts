@@ -1,6 +1,7 @@
 /** What both pages of the console share: the frame, and times as people read them. */
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
+import type { Stay } from '../retention.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
@@ -31,6 +32,24 @@ export function lookUpForm(value = ''): Html {
 <p class="field"><input id="id" name="id" value="${value}" required autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="id-hint"><button>Look up</button></p>
 <p id="id-hint" class="hint">The full ID from the popup, or its first 8 or more digits.</p>
 </form>`
+}
+
+/** Dates as text: the reader's time zone is not known here, so it is said which one this is. */
+const DATE = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  timeZone: 'UTC',
+  timeZoneName: 'short',
+})
+
+/** Until when a run stays: `Kept until 31 Jan 2026, 00:05 UTC`, `Goes on …`, or `Goes soon` when its time is over. */
+export function stayTime({ kept, until }: Stay, nowMs: number): Html {
+  if (!kept && until <= nowMs) return html`Goes soon`
+  const date = new Date(Math.min(until, 8.64e15))
+  return html`${kept ? 'Kept until' : 'Goes on'} <time datetime="${date.toISOString()}">${DATE.format(date)}</time>`
 }
 
 /** A moment, relative, with the exact one on hover. `atMs` and `nowMs` in milliseconds since 1970. */

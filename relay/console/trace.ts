@@ -1,8 +1,9 @@
 /** The page of one trace: the sentence first, the picture second, the details third. */
 import { html } from 'hono/html'
 import { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } from '../../names.ts'
+import type { Stay } from '../retention.ts'
 import { type Diagnosis, formatMs } from './diagnosis.ts'
-import { type Html, lookUpForm, moment, page } from './page.ts'
+import { type Html, lookUpForm, moment, page, stayTime } from './page.ts'
 import type { Row, Waterfall } from './waterfall.ts'
 
 /** Rows drawn; a real run has about forty. */
@@ -29,6 +30,7 @@ export function tracePage(
   traceId: string,
   waterfall: Waterfall,
   diagnosis: Diagnosis,
+  stay: Stay | undefined,
   nowMs: number,
   truncated: boolean,
 ): Html {
@@ -46,6 +48,7 @@ ${diagnosis.code ? html`<div><dt>Failure code</dt><dd><code>${diagnosis.code}</c
 <div><dt>Took</dt><dd>${formatMs(totalMs)}</dd></div>
 <div><dt>Spans</dt><dd>${rows.length}</dd></div>
 </dl>
+${stay ? html`<p class="hint stay">${staySentence(stay, nowMs)}</p>` : ''}
 <h2 id="waterfall">Where the time went</h2>
 <ul class="legend" aria-label="Services">${services.map(
       (service) =>
@@ -61,6 +64,12 @@ ${missingParents.length > 0 ? html`<p class="hint">${missingParents.length} ${mi
 <h2>Look up another</h2>
 ${lookUpForm()}`,
   )
+}
+
+function staySentence(stay: Stay, nowMs: number): Html {
+  if (stay.kept) return html`${stayTime(stay, nowMs)}, because somebody reported it.`
+  if (stay.until > nowMs) return html`${stayTime(stay, nowMs)}, unless somebody reports it.`
+  return html`${stayTime(stay, nowMs)}, or with a reported run that came together with it.`
 }
 
 function rowItem(row: Row, { fromMs, totalMs, root }: Waterfall, isCulprit: boolean): Html {
