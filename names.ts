@@ -197,12 +197,13 @@ export const RESOURCE_BROWSER_PLATFORM = 'browser.platform'
 export const RESOURCE_BROWSER_LANGUAGE = 'browser.language'
 /** Random ID of this installation. */
 export const RESOURCE_INSTALLATION_ID = 'app.installation.id'
-/**
- * Spans that the extension let go unsent since it last sent some, by why: the trace was never due and its day was
- * over; there was no room; storage took no write; it could not be read back; the relay refused it for good.
- */
+/** Spans that the extension let go unsent since it last sent some: never due, and their day was over. */
 export const RESOURCE_DROPPED_EXPIRED = 'pass_ats.spans.dropped.expired'
+/** The same: there was no room. */
 export const RESOURCE_DROPPED_EVICTED = 'pass_ats.spans.dropped.evicted'
+/** The same: storage took no write. */
 export const RESOURCE_DROPPED_UNWRITTEN = 'pass_ats.spans.dropped.unwritten'
+/** The same: they could not be read back. */
 export const RESOURCE_DROPPED_UNREADABLE = 'pass_ats.spans.dropped.unreadable'
+/** The same: the relay refused them for good. */
 export const RESOURCE_DROPPED_REFUSED = 'pass_ats.spans.dropped.refused'

@@ -64,14 +64,14 @@ function target(claim: string, { gzipped }: BundleSize, limit: number): Target {
 }
 
 const TRACER = `
-import { flush } from '${EXTENSION}/tracer/flush.ts'
-import { resourceAttributes, sessionId } from '${EXTENSION}/tracer/identity.ts'
+import { sessionId } from '${EXTENSION}/tracer/identity.ts'
 import { Journal } from '${EXTENSION}/tracer/journal.ts'
 import { Tracer } from '${EXTENSION}/tracer/tracer.ts'
+import { Traces } from '${EXTENSION}/traces.ts'
 const journal = new Journal()
 const tracer = new Tracer(journal, await sessionId())
 tracer.start('work', undefined).end()
-await flush(journal, 'http://127.0.0.1:4318', await resourceAttributes())
+await new Traces(journal).upload()
 `
 
 const noTelemetry: Plugin = {
