@@ -16,6 +16,7 @@ import { Progress } from '../ops/setup/progress.ts'
 import type { Stack } from '../ops/stack.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { anotherStack, bundledProfile, expectSound } from './journey.ts'
+import { REPORT_RUN } from './messages.ts'
 
 const progress = new Progress(process.stderr)
 
@@ -63,6 +64,8 @@ test('in Firefox, one trace covers the click, the page, the relay, the server an
   await popup.click('generate')
   expect(await popup.waitFor(`/^(done|failed)$/.exec(document.body.dataset.status)?.[0]`)).toBe('done')
   const traceId = await popup.evaluate<string>(`document.querySelector('[data-testid="run-id"]').title`)
+  const report = { type: REPORT_RUN, payload: { runId: traceId } }
+  expect(await popup.evaluate(`chrome.runtime.sendMessage(${JSON.stringify(report)})`)).toEqual({ state: 'sent' })
   await popup.click('open-pdf')
   const viewer = await firefox.openedFrame(`resume/resume.html#${traceId}`)
   const { name } = profile.basics as { name: string }

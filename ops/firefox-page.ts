@@ -94,6 +94,14 @@ export async function popupPage(bidi: WebDriverBiDi, window: string, tab: string
     shown,
     press(`document.querySelector('toolbarbutton.webextension-browser-action')`, { x: 12, y: 12 }),
   ])
+  // The panel is there before the page in it is known as a view.
+  await bidi.evaluate(
+    tab,
+    `new Promise((resolve) => {
+      const look = () => (browser.extension.getViews({ type: 'popup' })[0] ? resolve(true) : setTimeout(look, 10))
+      look()
+    })`,
+  )
   const popup = new FirefoxPage(
     (expression) =>
       bidi.evaluate(tab, `(({ document }) => ${expression})(browser.extension.getViews({ type: 'popup' })[0])`),
