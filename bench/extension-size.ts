@@ -74,7 +74,7 @@ tracer.start('work', undefined).end()
 await flush(journal, 'http://127.0.0.1:4318', await resourceAttributes())
 `
 
-const noTelemetry: Plugin = {
+export const noTelemetry: Plugin = {
   name: 'no-telemetry',
   load: (id) => (id.endsWith('/extension/extraction-spans.ts') ? 'export const extractionSpans = () => []' : null),
 }
