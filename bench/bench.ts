@@ -10,6 +10,7 @@ import { exitOnSignals } from '../ops/closing.ts'
 import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
 import { benchSurvive } from './survive.ts'
+import { benchTracer } from './tracer.ts'
 
 /** A claim as a number: `value` must not exceed `limit`. Ratios of two things measured in the same run. */
 export interface Target {
@@ -30,6 +31,7 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
   size: { about: 'what worker and page load, and other SDKs beside them, bytes', run: benchSize },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
+  tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
 }
 
 const { values, positionals } = parseArgs({

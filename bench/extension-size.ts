@@ -74,7 +74,7 @@ tracer.start('work', undefined).end()
 await new Traces(journal).upload()
 `
 
-const noTelemetry: Plugin = {
+export const noTelemetry: Plugin = {
   name: 'no-telemetry',
   load: (id) => (id.endsWith('/extension/extraction-spans.ts') ? 'export const extractionSpans = () => []' : null),
 }
