@@ -74,7 +74,14 @@ tracer.start('work', undefined).end()
 await new Traces(journal).upload()
 `
 
+/** Builds the content script as if nobody wanted to know how long its tries take. */
 export const noTelemetry: Plugin = {
   name: 'no-telemetry',
-  load: (id) => (id.endsWith('/extension/extraction-spans.ts') ? 'export const extractionSpans = () => []' : null),
+  load: (id) => (id.endsWith('/extension/attempts.ts') ? NO_ATTEMPTS : null),
 }
+
+const NO_ATTEMPTS = `
+export class Attempts {
+  time(source, work) { return work() }
+  record() {}
+}`

@@ -3,26 +3,24 @@
  * of each other but what they are given.
  */
 
-/** Milliseconds an extraction: as it ships, without spans, and as it ships once more. */
+/** Milliseconds an extraction: as it ships, without times, and as it ships once more. */
 export type Timed = [shipped: number, bare: number, again: number]
 
 /**
  * A built content script, waiting. Each call of the answer is one message from background, answered as the browser
- * sends answers: as JSON. Without `traced` its clock is no clock, because only spans ask for the time.
+ * sends answers: as JSON.
  */
-export function contentScript(code: string, traced: boolean): () => string {
+export function contentScript(code: string): () => string {
   type Listener = (message: object, sender: object, respond: (answer: object) => void) => void
   const listeners: Listener[] = []
   const chrome = { runtime: { id: 'bench', onMessage: { addListener: (given: Listener) => listeners.push(given) } } }
-  const clock = traced ? performance : { now: () => 0 }
   // Its own `globalThis`, since the second script in one world takes itself for a double.
-  new Function('chrome', 'globalThis', 'performance', code)(chrome, {}, clock)
+  new Function('chrome', 'globalThis', code)(chrome, {})
   const [listener] = listeners
   if (!listener) throw new Error('The content script does not listen.')
-  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03'
   return () => {
     let sent = ''
-    listener({ type: 'content/extract_posting', payload: {}, traceparent }, { id: 'bench' }, (answer) => {
+    listener({ type: 'content/extract_posting', payload: { lastResort: false } }, { id: 'bench' }, (answer) => {
       sent = JSON.stringify(answer)
     })
     return sent
@@ -44,12 +42,8 @@ export function timeRounds(scripts: (() => string)[], times: number, orders: num
 }
 
 /** The script's loading and its first extraction. */
-export function timeFirst(
-  load: (code: string, traced: boolean) => () => string,
-  code: string,
-  traced: boolean,
-): number {
+export function timeFirst(load: (code: string) => () => string, code: string): number {
   const begun = performance.now()
-  load(code, traced)()
+  load(code)()
   return performance.now() - begun
 }

@@ -1,12 +1,12 @@
 /**
  * Reads the posting when background asks. Runs in the page's process, so it is small, keeps nothing, exports nothing,
- * and takes its context from the extension's own message: never from the page.
+ * and knows no trace: background makes the spans.
  */
 
 import { RPC_EXTRACT_POSTING } from '../names.ts'
+import { Attempts } from './attempts.ts'
 import { LAST_RESORT, type Page, type Strategy } from './extract/posting.ts'
 import { readPosting, STRATEGIES } from './extract/strategies.ts'
-import { extractionSpans } from './extraction-spans.ts'
 import type { ExtractPostingMessage, PostingExtracted } from './messages.ts'
 
 const INSTALLED = Symbol.for('pass-ats.content')
@@ -22,17 +22,10 @@ if (!world[INSTALLED]) {
   })
 }
 
-function extract({ payload: { tried }, traceparent }: ExtractPostingMessage): PostingExtracted {
-  // The wall clock once, then the monotonic one: spans never run backwards.
-  const origin = Date.now() - performance.now()
-  const now = () => origin + performance.now()
-  const startTime = tried?.startTime ?? now()
+function extract({ payload: { lastResort } }: ExtractPostingMessage): PostingExtracted {
+  const attempts = new Attempts()
   const page: Page = { document, url: new URL(location.href), selection: getSelection()?.toString() ?? '' }
-  const lastResort = world[LAST_RESORT]
-  const strategies = [...(tried ? [] : STRATEGIES), ...(lastResort ? [lastResort] : [])]
-  const { posting, attempts } = readPosting(page, now, strategies)
-  if (!posting && !lastResort && !tried) return { tried: { startTime, attempts }, spans: [] }
-
-  const reading = { attempts: [...(tried?.attempts ?? []), ...attempts], ...(posting ? { posting } : {}) }
-  return { spans: extractionSpans(traceparent, reading, startTime, now()), ...(posting ? { posting } : {}) }
+  const strategies = lastResort ? [world[LAST_RESORT]].filter((strategy) => strategy !== undefined) : STRATEGIES
+  const posting = readPosting(page, attempts, strategies)
+  return { host: location.hostname, attempted: attempts.record(), ...(posting ? { posting } : {}) }
 }

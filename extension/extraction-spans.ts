@@ -1,11 +1,8 @@
-/**
- * What the content script carries for telemetry: plain records, because pages are not made to carry an SDK. All but the
- * times of the tries is here, so that `npm run bench -- size` can build the content script with this file and without.
- */
+/** The spans of an extraction, made by background of the times that the content script took. */
 
+import { type Span, SpanKind } from '@opentelemetry/api'
 import {
   ATTR_EXTRACT_GAVE_UP,
-  ATTR_FAILURE_CODE,
   ATTR_POSTING_HOST,
   ATTR_POSTING_LENGTH,
   ATTR_POSTING_SOURCE,
@@ -17,59 +14,64 @@ import {
   SPAN_EXTRACT,
   SPAN_EXTRACT_STRATEGY,
 } from '../names.ts'
-import type { Reading } from './extract/strategies.ts'
-import { type HopSpan, parseTraceparent, randomSpanId } from './tracer/envelope.ts'
+import type { Posting } from '../server/request-contract.ts'
+import type { Attempt, Attempted } from './attempts.ts'
+import { RunFailure } from './run-failure.ts'
+import { markFailed, type Tracer } from './tracer/tracer.ts'
+
+/** More than there are strategies, twice over. */
+const MAX_ATTEMPTS = 32
+/** Of strategies, and of their reasons to give up. */
+const CODE = /^[a-z][a-z_-]{0,31}$/
+const HOST = /^[a-z0-9.-]{1,253}$/
+
+/** What the content script's answers come to, of one message or two. */
+export interface Extracted {
+  posting?: Posting
+  /** Host name of the page. */
+  host: string
+  attempted: Attempted[]
+}
 
 /**
- * The spans of an extraction from `startTime` to `endTime` (epoch milliseconds): the call as it was served, the stage,
- * and the strategies that were tried. None without a valid `traceparent`.
+ * Records, under the `call`, the message as it was served, the stage, and the strategies that were tried. A content
+ * script shares its process with the page, so what it says is held against what it can have seen, and the rest dropped.
  */
-export function extractionSpans(
-  traceparent: string | undefined,
-  { posting, attempts }: Reading,
-  startTime: number,
-  endTime: number,
-): HopSpan[] {
-  const parent = parseTraceparent(traceparent)
-  if (!parent) return []
-
-  const failed = posting ? {} : { errorType: 'posting_not_found' }
-  const served: HopSpan = {
-    name: RPC_EXTRACT_POSTING,
-    spanId: randomSpanId(),
-    parentSpanId: parent.spanId,
-    kind: 'server',
-    startTime,
-    endTime,
+export function recordExtraction(tracer: Tracer, call: Span, { posting, host, attempted }: Extracted): void {
+  const given = attempted.filter(isTimed)
+  const [first, last] = [given[0], given.at(-1)]
+  if (!first || !last) return
+  const served = tracer.start(RPC_EXTRACT_POSTING, call, {
+    kind: SpanKind.SERVER,
+    startTime: first.startTime,
     attributes: { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_EXTRACT_POSTING },
-    ...failed,
-  }
-  const stage: HopSpan = {
-    ...served,
-    name: SPAN_EXTRACT,
-    spanId: randomSpanId(),
-    parentSpanId: served.spanId,
-    kind: 'internal',
+  })
+  const stage = tracer.start(SPAN_EXTRACT, served, {
+    startTime: first.startTime,
     attributes: {
       [ATTR_STAGE]: 'extract',
-      [ATTR_POSTING_HOST]: location.hostname,
-      ...(posting
-        ? { [ATTR_POSTING_SOURCE]: posting.source, [ATTR_POSTING_LENGTH]: posting.description.length }
-        : { [ATTR_FAILURE_CODE]: 'posting_not_found' }),
+      ...(HOST.test(host) ? { [ATTR_POSTING_HOST]: host } : {}),
+      ...(posting ? { [ATTR_POSTING_SOURCE]: posting.source, [ATTR_POSTING_LENGTH]: posting.description.length } : {}),
     },
+  })
+  for (const { source, startTime, endTime, gaveUp } of given.flatMap(triesOf)) {
+    const attributes = { [ATTR_POSTING_SOURCE]: source, ...(gaveUp ? { [ATTR_EXTRACT_GAVE_UP]: gaveUp } : {}) }
+    tracer.start(SPAN_EXTRACT_STRATEGY, stage, { startTime, attributes }).end(endTime)
   }
-  const tried = attempts
-    // Seven of nine look at the host name and leave: a span for each would bury the two that worked.
-    .filter(({ gaveUp }) => gaveUp !== 'other_site')
-    .map(
-      ({ source, gaveUp, ...times }): HopSpan => ({
-        name: SPAN_EXTRACT_STRATEGY,
-        spanId: randomSpanId(),
-        parentSpanId: stage.spanId,
-        kind: 'internal',
-        ...times,
-        attributes: { [ATTR_POSTING_SOURCE]: source, ...(gaveUp ? { [ATTR_EXTRACT_GAVE_UP]: gaveUp } : {}) },
-      }),
-    )
-  return [served, stage, ...tried]
+  for (const span of [stage, served]) {
+    if (!posting) markFailed(span, RunFailure.of('posting_not_found'))
+    span.end(last.endTime)
+  }
+}
+
+/** Seven of nine look at the host name and leave: a span for each would bury the two that worked. */
+function triesOf({ attempts }: Attempted): Attempt[] {
+  const proper = ({ source, gaveUp }: Attempt) => CODE.test(source) && (gaveUp === undefined || CODE.test(gaveUp))
+  return attempts
+    .slice(0, MAX_ATTEMPTS)
+    .filter((attempt) => isTimed(attempt) && proper(attempt) && attempt.gaveUp !== 'other_site')
+}
+
+function isTimed({ startTime, endTime }: { startTime: number; endTime: number }): boolean {
+  return Number.isFinite(startTime) && Number.isFinite(endTime) && startTime <= endTime
 }

@@ -1,9 +1,14 @@
-/** The messages between the extension's parts: who asks whom for what. Context travels in the envelope. */
+/** The messages between the extension's parts: who asks whom for what. */
 
 import type { Posting } from '../server/request-contract.ts'
-import type { Attempt } from './extract/strategies.ts'
+import type { Attempted } from './attempts.ts'
 import type { RunState } from './run-state.ts'
-import type { Envelope, HopSpan } from './tracer/envelope.ts'
+
+/** One message. It carries no trace context: all spans of the extension are made in background. */
+export interface Message<T> {
+  type: string
+  payload: T
+}
 
 /** Popup → background. Answered as soon as the run exists; its progress is in the run state. */
 export interface StartRun {
@@ -30,26 +35,20 @@ export const FORGET_RUNS = 'background/forget_runs'
 /** Name of the connection that an open popup holds; the newest run's state comes over it, at once and at every change. */
 export const POPUP_PORT = 'popup'
 
-/** What has been tried before the last resort; times in epoch milliseconds. */
-export interface Tried {
-  startTime: number
-  attempts: Attempt[]
-}
-
 /** Background → content script. */
 export interface ExtractPosting {
-  /** The content script's own first answer, given back to it: it keeps nothing between messages. */
-  tried?: Tried
+  /** By the strategy that comes last, whose file has been injected since nothing else has found a posting. */
+  lastResort: boolean
 }
-/** The content script's answer, with the spans it recorded: it has no way to export them itself. */
+/** The content script's answer, with the times it took: it has no way to make spans of them. */
 export interface PostingExtracted {
-  /** Undefined when the page holds no posting. */
+  /** Undefined when no strategy found one. */
   posting?: Posting
-  spans: HopSpan[]
-  /** Instead of all else: nothing found so far; inject the last resort and ask again with this. */
-  tried?: Tried
+  /** Host name of the page. */
+  host: string
+  attempted: Attempted
 }
 
-export type StartRunMessage = Envelope<StartRun>
-export type AboutRunMessage = Envelope<AboutRun>
-export type ExtractPostingMessage = Envelope<ExtractPosting>
+export type StartRunMessage = Message<StartRun>
+export type AboutRunMessage = Message<AboutRun>
+export type ExtractPostingMessage = Message<ExtractPosting>

@@ -5,10 +5,11 @@ import browser from 'webextension-polyfill'
 import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_EXTRACT_POSTING, RPC_SYSTEM } from '../names.ts'
 import type { Posting } from '../server/request-contract.ts'
 import contentScript from './content.ts?script&iife'
+import { type Extracted, recordExtraction } from './extraction-spans.ts'
 import lastResort from './last-resort.ts?script&iife'
-import type { ExtractPostingMessage, PostingExtracted } from './messages.ts'
+import type { ExtractPosting, ExtractPostingMessage, PostingExtracted } from './messages.ts'
 import { RunFailure } from './run-failure.ts'
-import { markFailed, type Tracer, traceparentOf } from './tracer/tracer.ts'
+import { markFailed, type Tracer } from './tracer/tracer.ts'
 
 /** Longest wait for the page's answer. Reading the largest of pages takes a second. */
 const EXTRACT_MS = 20_000
@@ -20,12 +21,9 @@ export async function askForPosting(tracer: Tracer, root: Span, tabId: number): 
     attributes: { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_EXTRACT_POSTING },
   })
   try {
-    const { posting, spans } = await askTab(tabId, {
-      type: RPC_EXTRACT_POSTING,
-      payload: {},
-      traceparent: traceparentOf(call),
-    })
-    tracer.adopt(spans, call.spanContext().traceId)
+    const extracted = await askTab(tabId)
+    const { posting } = extracted
+    recordExtraction(tracer, call, extracted)
     if (!posting) throw RunFailure.of('posting_not_found')
     return posting
   } catch (error) {
@@ -37,8 +35,8 @@ export async function askForPosting(tracer: Tracer, root: Span, tabId: number): 
   }
 }
 
-async function askTab(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
-  const answer = injectAndAsk(tabId, message)
+async function askTab(tabId: number): Promise<Extracted> {
+  const answer = injectAndAsk(tabId)
   const late = new Promise<never>((_, reject) => {
     const timer = setTimeout(() => reject(RunFailure.of('page_interrupted')), EXTRACT_MS)
     answer.then(
@@ -49,13 +47,14 @@ async function askTab(tabId: number, message: ExtractPostingMessage): Promise<Po
   return Promise.race([answer, late])
 }
 
-/** Asks at most twice: the page's first answer may be that it takes the last resort, which pages do not get unasked. */
-async function injectAndAsk(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
+/** Asks at most twice: the last resort is a file of its own, which pages do not get without need. */
+async function injectAndAsk(tabId: number): Promise<Extracted> {
   await inject(tabId, contentScript)
-  const first = await ask(tabId, message)
-  if (!first.tried) return first
+  const first = await ask(tabId, { lastResort: false })
+  if (first.posting) return { ...first, attempted: [first.attempted] }
   await inject(tabId, lastResort)
-  return ask(tabId, { ...message, payload: { tried: first.tried } })
+  const second = await ask(tabId, { lastResort: true })
+  return { ...second, attempted: [first.attempted, second.attempted] }
 }
 
 async function inject(tabId: number, file: string): Promise<void> {
@@ -69,7 +68,8 @@ async function inject(tabId: number, file: string): Promise<void> {
   }
 }
 
-async function ask(tabId: number, message: ExtractPostingMessage): Promise<PostingExtracted> {
+async function ask(tabId: number, payload: ExtractPosting): Promise<PostingExtracted> {
+  const message: ExtractPostingMessage = { type: RPC_EXTRACT_POSTING, payload }
   try {
     const answer = await browser.tabs.sendMessage<ExtractPostingMessage, PostingExtracted | undefined>(tabId, message)
     // A listener that is gone before it has answered does not always count as an error.

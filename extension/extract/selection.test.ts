@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { pageOf, savedHtml } from '../../fixtures/postings/saved-page.ts'
+import { Attempts } from '../attempts.ts'
 import { selection } from './selection.ts'
 import { readPosting, STRATEGIES } from './strategies.ts'
 
@@ -19,8 +20,9 @@ test('nothing selected, and too little selected, say so', () => {
 
 test('a long enough selection wins over everything the page declares, and takes its heading from there', () => {
   const page = pageOf(savedHtml('json-ld-graph.html'), 'https://careers.fjordlight.example/jobs/1', CHOSEN)
-  const { posting, attempts } = readPosting(page, () => 0, STRATEGIES)
-  expect(attempts).toHaveLength(1)
+  const attempts = new Attempts()
+  const posting = readPosting(page, attempts, STRATEGIES)
+  expect(attempts.record().attempts).toHaveLength(1)
   expect(posting).toEqual({
     source: 'selection',
     title: 'Senior Backend Engineer (Observability & Platform)',

@@ -78,10 +78,9 @@ describe('mistakes', () => {
     }
   })
 
-  test('half a megabyte of brackets or quotes is refused quickly', () => {
-    const startedAt = performance.now()
+  test('half a megabyte of brackets or quotes is refused', () => {
+    // Each would take minutes if it were read again from the start at every character, and the test would time out.
     expect(findPlaces('['.repeat(500_000)).mistake?.message).toContain('nested too deeply')
     expect(findPlaces(`"${'a'.repeat(500_000)}`).mistake?.message).toContain('no closing "')
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
   })
 })

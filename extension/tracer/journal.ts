@@ -6,13 +6,11 @@
  * read-modify-writes lose all but one. Never awaited: 50 un-awaited writes out of 50 survive a SIGKILL right after.
  */
 
-import { type HrTime, type Link, SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { type HrTime, type Link, type SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import type { ReadableSpan, SpanProcessor, TimedEvent } from '@opentelemetry/sdk-trace-web'
 import browser from 'webextension-polyfill'
 import { isListed } from '../../closed-list.ts'
-import { ATTR_ERROR_TYPE } from '../../names.ts'
 import type { Dropped } from './dropped.ts'
-import type { HopSpan } from './envelope.ts'
 
 /** A span as it lies in storage: ReadableSpan without its methods, and without the resource, which is the reader's. */
 export interface JournaledSpan {
@@ -86,24 +84,6 @@ export class Journal implements SpanProcessor {
   /** Writes an open span as it is now, after something was added that must not be lost. */
   checkpoint(span: ReadableSpan): void {
     this.put(this.#recordOf(span))
-  }
-
-  /** Takes over a span that a content script recorded. */
-  adopt(traceId: string, span: HopSpan): void {
-    this.put({
-      name: span.name,
-      kind: span.kind === 'server' ? SpanKind.SERVER : SpanKind.INTERNAL,
-      traceId,
-      spanId: span.spanId,
-      parentSpanId: span.parentSpanId,
-      startTime: toHrTime(span.startTime),
-      endTime: toHrTime(span.endTime),
-      status: { code: span.errorType ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
-      attributes: { ...span.attributes, ...(span.errorType ? { [ATTR_ERROR_TYPE]: span.errorType } : {}) },
-      links: [],
-      events: [],
-      boot: this.#boot,
-    })
   }
 
   /** Writes a span, with no attribute that is not of the closed list. */

@@ -1,7 +1,6 @@
 /** Random IDs, but for a span that is taken up again: it keeps the ones it has. */
 
 import type { IdGenerator } from '@opentelemetry/sdk-trace-web'
-import { randomHex } from './envelope.ts'
 
 export class SpanIds implements IdGenerator {
   #pinned: { traceId: string; spanId: string } | undefined
@@ -18,4 +17,11 @@ export class SpanIds implements IdGenerator {
 
   generateTraceId = (): string => this.#pinned?.traceId ?? randomHex(16)
   generateSpanId = (): string => this.#pinned?.spanId ?? randomHex(8)
+}
+
+/** So many random bytes as hex digits, never all zero. */
+function randomHex(bytes: number): string {
+  const random = crypto.getRandomValues(new Uint8Array(bytes))
+  const hex = Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return /^0+$/.test(hex) ? randomHex(bytes) : hex
 }

@@ -25,15 +25,11 @@ import {
   SERVICE_EXTENSION,
 } from '../../names.ts'
 import type { RunFailure } from '../run-failure.ts'
-import { type HopSpan, isHopSpan, parseTraceparent } from './envelope.ts'
 import { type Journal, type JournaledSpan, toHrTime } from './journal.ts'
 import { SpanIds } from './span-ids.ts'
 
 /** W3C Trace Context level 2: sampled and random. Everything is recorded; what is kept is decided behind. */
 export const TRACE_FLAGS = 0x03
-
-/** More than there are strategies, twice over. */
-const MAX_HOP_SPANS = 32
 
 export interface SpanOptions {
   kind?: SpanKind
@@ -108,16 +104,6 @@ export class Tracer {
   }
 
   /**
-   * Takes over spans that a content script recorded. It shares its process with the page, so they are held against
-   * what it can have recorded, and the rest is dropped.
-   */
-  adopt(spans: readonly HopSpan[], traceId: string): void {
-    for (const span of spans.slice(0, MAX_HOP_SPANS).filter(isHopSpan)) {
-      this.#journal.adopt(traceId, { ...span, attributes: { ...span.attributes, [ATTR_SESSION_ID]: this.sessionId } })
-    }
-  }
-
-  /**
    * Headers that carry the span to the next hop (W3C Trace Context, W3C Baggage). `waiting` names the span that
    * lasts until the asked-for work is done, when that is longer than the request: the server hangs its stages there.
    */
@@ -130,12 +116,10 @@ export class Tracer {
   }
 }
 
-/** `00-<trace>-<span>-03`. */
-export function traceparentOf(span: Span): string {
+/** `00-<trace>-<span>-03`, W3C Trace Context. */
+function traceparentOf(span: Span): string {
   const { traceId, spanId } = span.spanContext()
-  const header = `00-${traceId}-${spanId}-${TRACE_FLAGS.toString(16).padStart(2, '0')}`
-  if (!parseTraceparent(header)) throw new Error('The tracer made an invalid span context.')
-  return header
+  return `00-${traceId}-${spanId}-${TRACE_FLAGS.toString(16).padStart(2, '0')}`
 }
 
 /** Marks a span as failed: the code, and the class of what nobody foresaw. A message might quote a page or a profile. */
