@@ -80,8 +80,4 @@ export const noTelemetry: Plugin = {
   load: (id) => (id.endsWith('/extension/attempts.ts') ? NO_ATTEMPTS : null),
 }
 
-const NO_ATTEMPTS = `
-export class Attempts {
-  time(source, work) { return work() }
-  record() {}
-}`
+const NO_ATTEMPTS = 'export class Attempts { ended() {} }'

@@ -133,7 +133,7 @@ async function evaluate(session: CDPSession, contextId: number, expression: stri
 function expectSameReading(withTimes: string, without: string): void {
   const [traced, bare] = [JSON.parse(withTimes), JSON.parse(without)]
   const same = traced.posting && JSON.stringify(traced.posting) === JSON.stringify(bare.posting)
-  if (!same || !(traced.attempted?.attempts.length > 0) || bare.attempted)
+  if (!same || !(traced.attempted?.attempts.length > 0) || bare.attempted.attempts)
     throw new Error('The two do not differ in the times of the tries alone.')
 }
 

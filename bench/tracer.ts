@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { RPC_EXTRACT_POSTING, SERVICE_EXTENSION } from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
-import { generate, saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { generate, report, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
 import { bundledPostings, pageAt, urlOf } from '../ops/postings.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
@@ -66,6 +66,7 @@ async function measureRuns(browser: Browser, runs: number): Promise<RunCost> {
     for (let index = 0; index < runs + WARM_UP; index++) {
       const run = await generate(browser, largestPosting())
       if (run.status !== 'done') throw new Error(`A run failed: ${run.failure?.code}`)
+      await report(browser, run.id)
       const { rows, root } = await wholeTrace(stack.relayUrl, run.id)
       if (index < WARM_UP) continue
       spans.push(rows.filter(({ service }) => service === SERVICE_EXTENSION).length)

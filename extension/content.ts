@@ -27,5 +27,5 @@ function extract({ payload: { lastResort } }: ExtractPostingMessage): PostingExt
   const page: Page = { document, url: new URL(location.href), selection: getSelection()?.toString() ?? '' }
   const strategies = lastResort ? [world[LAST_RESORT]].filter((strategy) => strategy !== undefined) : STRATEGIES
   const posting = readPosting(page, attempts, strategies)
-  return { host: location.hostname, attempted: attempts.record(), ...(posting ? { posting } : {}) }
+  return { host: location.hostname, attempted: attempts, ...(posting ? { posting } : {}) }
 }

@@ -21,6 +21,8 @@ import { markFailed, type Tracer } from './tracer/tracer.ts'
 
 /** More than there are strategies, twice over. */
 const MAX_ATTEMPTS = 32
+/** More than background waits for the page. */
+const MAX_MS = 60_000
 /** Of strategies, and of their reasons to give up. */
 const CODE = /^[a-z][a-z_-]{0,31}$/
 const HOST = /^[a-z0-9.-]{1,253}$/
@@ -38,8 +40,8 @@ export interface Extracted {
  * script shares its process with the page, so what it says is held against what it can have seen, and the rest dropped.
  */
 export function recordExtraction(tracer: Tracer, call: Span, { posting, host, attempted }: Extracted): void {
-  const given = attempted.filter(isTimed)
-  const [first, last] = [given[0], given.at(-1)]
+  const tries = attempted.filter(({ startTime }) => Number.isFinite(startTime)).flatMap(triesOf)
+  const [first, last] = [tries[0], tries.at(-1)]
   if (!first || !last) return
   const served = tracer.start(RPC_EXTRACT_POSTING, call, {
     kind: SpanKind.SERVER,
@@ -54,7 +56,8 @@ export function recordExtraction(tracer: Tracer, call: Span, { posting, host, at
       ...(posting ? { [ATTR_POSTING_SOURCE]: posting.source, [ATTR_POSTING_LENGTH]: posting.description.length } : {}),
     },
   })
-  for (const { source, startTime, endTime, gaveUp } of given.flatMap(triesOf)) {
+  for (const { source, gaveUp, startTime, endTime } of tries) {
+    if (!CODE.test(source) || !CODE.test(gaveUp ?? 'read')) continue
     const attributes = { [ATTR_POSTING_SOURCE]: source, ...(gaveUp ? { [ATTR_EXTRACT_GAVE_UP]: gaveUp } : {}) }
     tracer.start(SPAN_EXTRACT_STRATEGY, stage, { startTime, attributes }).end(endTime)
   }
@@ -64,14 +67,15 @@ export function recordExtraction(tracer: Tracer, call: Span, { posting, host, at
   }
 }
 
-/** Seven of nine look at the host name and leave: a span for each would bury the two that worked. */
-function triesOf({ attempts }: Attempted): Attempt[] {
-  const proper = ({ source, gaveUp }: Attempt) => CODE.test(source) && (gaveUp === undefined || CODE.test(gaveUp))
+/** Each with its times, in epoch milliseconds. */
+function triesOf({ startTime, attempts }: Attempted): (Attempt & { startTime: number; endTime: number })[] {
+  let endTime = startTime
   return attempts
     .slice(0, MAX_ATTEMPTS)
-    .filter((attempt) => isTimed(attempt) && proper(attempt) && attempt.gaveUp !== 'other_site')
-}
-
-function isTimed({ startTime, endTime }: { startTime: number; endTime: number }): boolean {
-  return Number.isFinite(startTime) && Number.isFinite(endTime) && startTime <= endTime
+    .filter(({ took }) => took >= 0 && took < MAX_MS)
+    .map((attempt) => {
+      const began = endTime
+      endTime += attempt.took
+      return { ...attempt, startTime: began, endTime }
+    })
 }

@@ -22,7 +22,7 @@ test('a long enough selection wins over everything the page declares, and takes 
   const page = pageOf(savedHtml('json-ld-graph.html'), 'https://careers.fjordlight.example/jobs/1', CHOSEN)
   const attempts = new Attempts()
   const posting = readPosting(page, attempts, STRATEGIES)
-  expect(attempts.record().attempts).toHaveLength(1)
+  expect(attempts.attempts).toHaveLength(1)
   expect(posting).toEqual({
     source: 'selection',
     title: 'Senior Backend Engineer (Observability & Platform)',

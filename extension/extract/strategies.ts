@@ -20,7 +20,8 @@ export const STRATEGIES: readonly Strategy[] = [selection, jsonLd, ...JOB_BOARDS
  */
 export function readPosting(page: Page, attempts: Attempts, strategies: readonly Strategy[]): Posting | undefined {
   for (const strategy of strategies) {
-    const extraction = attempts.time(strategy.source, () => tried(strategy, page))
+    const extraction = tried(strategy, page)
+    attempts.ended(strategy.source, extraction)
     if ('posting' in extraction) return extraction.posting
   }
   return undefined
