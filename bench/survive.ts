@@ -1,6 +1,7 @@
 /** Runs whose worker is killed at a random moment: what became of them, and how soon the next worker went on. */
 
 import { readFile } from 'node:fs/promises'
+import { EVENT_WORKER_RESUMED, EVENT_WORKER_TERMINATED } from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
@@ -27,6 +28,8 @@ interface Fate {
   duplicates: number
   /** From the last sign of life to the next worker's first, milliseconds; undefined when the run had ended before. */
   recoveryMs: number | undefined
+  /** The part of that which is the extension's own: from the start of the next worker to the same moment. */
+  bootMs: number | undefined
 }
 
 /** Makes `runs` runs, the kinds of death in turn. */
@@ -121,9 +124,10 @@ async function wake(browser: Browser): Promise<void> {
 }
 
 async function fateOf(browser: Browser, relayUrl: string, death: Death, id: string, rootSpanId: string): Promise<Fate> {
-  const lost = { death, wholeTrace: false, orphans: 0, duplicates: 0, recoveryMs: undefined }
+  const lost = { death, wholeTrace: false, orphans: 0, duplicates: 0, recoveryMs: undefined, bootMs: undefined }
   const run = await survivedRun(browser, id).catch(() => undefined)
   if (!run) return { ...lost, status: 'stuck' }
+  const startedAt = await browser.workerStartedAt()
   const waterfall = await wholeTrace(relayUrl, id).catch(() => undefined)
   const data = (await (await fetch(`${relayUrl}/api/traces/${id}`)).json()) as TracesData
   const spans = data.resourceSpans ? [...spansOf(data)] : []
@@ -134,20 +138,27 @@ async function fateOf(browser: Browser, relayUrl: string, death: Death, id: stri
     wholeTrace: waterfall !== undefined && roots.length === 1 && roots[0]?.spanId === rootSpanId,
     orphans: waterfall?.missingParents.length ?? 0,
     duplicates: spans.length - new Set(spans.map(({ spanId }) => spanId)).size,
-    recoveryMs: roots[0] && recoveryOf(roots[0]),
+    ...recoveryOf(roots[0], startedAt),
   }
 }
 
-function recoveryOf({ events = [] }: OtlpSpan): number | undefined {
-  const at = (name: string) => events.find((event) => event.name === name)?.timeUnixNano
-  const [died, resumed] = [at('service_worker.terminated'), at('service_worker.resumed')]
-  return died && resumed ? Number(BigInt(resumed) - BigInt(died)) / 1e6 : undefined
+/** The event and the journal's first write of the root that goes on are made in the same turn of the worker's loop. */
+function recoveryOf(root: OtlpSpan | undefined, startedAt: number): Pick<Fate, 'recoveryMs' | 'bootMs'> {
+  const at = (name: string) => {
+    const event = root?.events?.find((event) => event.name === name)
+    return event ? Number(event.timeUnixNano) / 1e6 : Number.NaN
+  }
+  const [died, resumed] = [at(EVENT_WORKER_TERMINATED), at(EVENT_WORKER_RESUMED)]
+  return Number.isNaN(died)
+    ? { recoveryMs: undefined, bootMs: undefined }
+    : { recoveryMs: resumed - died, bootMs: resumed - startedAt }
 }
 
 function measuredFrom(fates: Fate[]): Measured {
   const table = DEATHS.map((death) => {
     const of = fates.filter((fate) => fate.death === death)
     const recoveries = of.flatMap(({ recoveryMs }) => recoveryMs ?? [])
+    const boots = of.flatMap(({ bootMs }) => bootMs ?? [])
     return {
       death,
       runs: of.length,
@@ -155,6 +166,7 @@ function measuredFrom(fates: Fate[]): Measured {
       failed: of.filter(({ status }) => status === 'failed').length,
       resumed: recoveries.length,
       fromLastSignOfLifeMs: { p50: percentile(recoveries, 0.5), p99: percentile(recoveries, 0.99) },
+      fromWorkerStartMs: { p50: percentile(boots, 0.5), p99: percentile(boots, 0.99) },
     }
   })
   const target = (claim: string, value: number) => ({ claim, value, limit: 0, ok: value === 0 })

@@ -20,6 +20,8 @@ export interface Browser {
   worker: Worker
   /** Opens a page of the extension, e.g. `options/options.html`. */
   openExtensionPage(path: string): Promise<Page>
+  /** When the service worker that runs now, or is the next to, was started: epoch milliseconds, by its own clock. */
+  workerStartedAt(): Promise<number>
   /** Stops the service worker, as the browser does with one that is idle. */
   stopWorker(): Promise<void>
   /** SIGKILL to the process of the extension's worker and pages, as when it crashes. */
@@ -83,6 +85,11 @@ export async function launchBrowser(executablePath: string, profile?: string): P
       const page = await context.newPage()
       await page.goto(`chrome-extension://${extensionId}/${path}`)
       return page
+    },
+    workerStartedAt: async () => {
+      // Not `worker`: after the death of its process that handle answers no more.
+      const running = context.serviceWorkers().at(-1) ?? (await context.waitForEvent('serviceworker'))
+      return running.evaluate(() => performance.timeOrigin)
     },
     stopWorker: async () => {
       // Not a page of its own: that would take the front, and close an open popup.
