@@ -1,7 +1,6 @@
 /** Runs whose worker is killed at a random moment: what became of them, and how soon the next worker went on. */
 
 import { readFile } from 'node:fs/promises'
-import { EVENT_WORKER_RESUMED, EVENT_WORKER_TERMINATED } from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
@@ -11,25 +10,22 @@ import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
 import { DEATHS, type Death, die, survivedRun } from '../ops/survivor.ts'
-import type { OtlpSpan, TracesData } from '../relay/otlp.ts'
+import type { TracesData } from '../relay/otlp.ts'
 import { spansOf } from '../relay/otlp.ts'
 import type { Measured } from './bench.ts'
 import { percentile } from './percentile.ts'
+import { type Recovery, recoveryOf } from './recovery.ts'
 
 /** Most of a run without a model, click to PDF: kills fall anywhere in it, and some just after. */
 const RUN_MS = 450
 
-interface Fate {
+interface Fate extends Recovery {
   death: Death
   status: string
   /** The root of the trace was there once, under the span ID it started with. */
   wholeTrace: boolean
   orphans: number
   duplicates: number
-  /** From the last sign of life to the next worker's first, milliseconds; undefined when the run had ended before. */
-  recoveryMs: number | undefined
-  /** The part of that which is the extension's own: from the start of the next worker to the same moment. */
-  bootMs: number | undefined
 }
 
 /** Makes `runs` runs, the kinds of death in turn. */
@@ -140,18 +136,6 @@ async function fateOf(browser: Browser, relayUrl: string, death: Death, id: stri
     duplicates: spans.length - new Set(spans.map(({ spanId }) => spanId)).size,
     ...recoveryOf(roots[0], startedAt),
   }
-}
-
-/** The event and the journal's first write of the root that goes on are made in the same turn of the worker's loop. */
-function recoveryOf(root: OtlpSpan | undefined, startedAt: number): Pick<Fate, 'recoveryMs' | 'bootMs'> {
-  const at = (name: string) => {
-    const event = root?.events?.find((event) => event.name === name)
-    return event ? Number(event.timeUnixNano) / 1e6 : Number.NaN
-  }
-  const [died, resumed] = [at(EVENT_WORKER_TERMINATED), at(EVENT_WORKER_RESUMED)]
-  return Number.isNaN(died)
-    ? { recoveryMs: undefined, bootMs: undefined }
-    : { recoveryMs: resumed - died, bootMs: resumed - startedAt }
 }
 
 function measuredFrom(fates: Fate[]): Measured {

@@ -53,8 +53,8 @@ export class DevToolsPage {
    * Waits until the expression is truthy, re-evaluated at every change of the document and in every document that
    * takes its place, and gives its value.
    */
-  async waitFor<T>(expression: string, timeoutMs = TIMEOUT_MS): Promise<T> {
-    const deadline = Date.now() + timeoutMs
+  async waitFor<T>(expression: string): Promise<T> {
+    const deadline = Date.now() + TIMEOUT_MS
     for (;;) {
       try {
         return await this.evaluate<T>(untilTrue(expression, deadline - Date.now()))
@@ -66,8 +66,8 @@ export class DevToolsPage {
   }
 
   /** Waits until the element is there, visible and has text, and gives the text. */
-  async waitForText(testId: string, timeoutMs = TIMEOUT_MS): Promise<string> {
-    return this.waitFor(visibleText(testId), timeoutMs)
+  async waitForText(testId: string): Promise<string> {
+    return this.waitFor(visibleText(testId))
   }
 
   /** Presses the mouse on the element, as a hand would. Waits until it is there and enabled. */

@@ -20,7 +20,7 @@ interface Message {
 export type Listener = (params: never, sessionId: string | undefined) => void
 
 /** Longest wait for a command's answer, milliseconds: longer than anything that a page is asked to wait for. */
-const TIMEOUT_MS = 120_000
+const TIMEOUT_MS = 60_000
 
 export class DevToolsPipe {
   readonly #commands: Writable

@@ -13,9 +13,6 @@ import type { DevToolsPage } from './devtools-page.ts'
 import { urlOf } from './postings.ts'
 import type { UnwatchedBrowser } from './unwatched-browser.ts'
 
-/** Longest wait for the rest of a run once the model has answered, or for the next worker to be woken; milliseconds. */
-const REST_MS = 60_000
-
 export interface SleepyExtension {
   folder: string
   remove(): Promise<void>
@@ -71,7 +68,7 @@ export async function runUntilModel(
 
 /** Waits until the popup shows the PDF, opens it from there, and gives the first bytes of what the tab shows. */
 export async function openedPdf(browser: UnwatchedBrowser, popup: DevToolsPage, id: string): Promise<string> {
-  await popup.waitForText('open-pdf', REST_MS)
+  await popup.waitForText('open-pdf')
   await popup.click('open-pdf')
   const tab = await browser.openedExtensionPage(`resume/resume.html#${id}`)
   const address = await tab.waitFor<string>(

@@ -25,11 +25,13 @@ export interface UnwatchedBrowser {
   extensionId: string
   /** The worker's lives so far, the one that it is living last. */
   lives: readonly WorkerLife[]
-  /** Resolves once that many lives have begun, and once that many have ended; rejects after a minute and a half. */
+  /** Resolves once that many lives have begun, and once that many have ended; rejects after a minute. */
   begun(lives: number): Promise<void>
   ended(lives: number): Promise<void>
   /** Whether a debugger is attached to the worker; undefined when none runs. */
   isWorkerWatched(): Promise<boolean | undefined>
+  /** When the running worker was started, epoch milliseconds by its own clock. Asking it attaches to it: ask last. */
+  workerStartedAt(): Promise<number>
   /** Opens a page of the extension, e.g. `options/options.html`. */
   openExtensionPage(path: string): Promise<DevToolsPage>
   /** A page of the extension that something else has opened; waits for it. */
@@ -50,8 +52,8 @@ interface TargetInfo {
 
 const WAIT_MS = 30_000
 const END_MS = 10_000
-/** Three times as long as the browser lets a worker be idle. */
-const LIFE_MS = 90_000
+/** Twice as long as the browser lets a worker be idle. */
+const LIFE_MS = 60_000
 
 /** Starts the browser with an empty profile, which `close` removes. Throws when the extension cannot be loaded. */
 export async function launchUnwatchedBrowser(
@@ -123,6 +125,10 @@ async function withExtension(pipe: DevToolsPipe, extensionDir: string): Promise<
     begun: (lives) => worker.until(() => worker.lives.length >= lives),
     ended: (lives) => worker.until(() => worker.lives.filter(({ endedAt }) => endedAt !== undefined).length >= lives),
     isWorkerWatched: async () => (await targets.now()).find(({ type }) => type === 'service_worker')?.attached,
+    workerStartedAt: async () => {
+      const { targetId } = await targets.find(({ type }) => type === 'service_worker')
+      return (await DevToolsPage.attach(pipe, targetId)).evaluate('performance.timeOrigin')
+    },
     openExtensionPage: async (path) => {
       const tab = await newTab()
       await navigate(tab, urlOf(path))
