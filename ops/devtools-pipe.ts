@@ -21,6 +21,7 @@ export type Listener = (params: never, sessionId: string | undefined) => void
 
 /** Longest wait for a command's answer, milliseconds: longer than anything that a page is asked to wait for. */
 const TIMEOUT_MS = 60_000
+const CLOSED = 'The browser closed the connection.'
 
 export class DevToolsPipe {
   readonly #commands: Writable
@@ -28,6 +29,7 @@ export class DevToolsPipe {
   readonly #listeners = new Map<string, Listener[]>()
   #lastId = 0
   #received = ''
+  #closed = false
 
   /** Of a browser that was started with `--remote-debugging-pipe`, its file descriptors 3 and 4 being pipes. */
   constructor({ stdio }: ChildProcess) {
@@ -37,13 +39,15 @@ export class DevToolsPipe {
     const answers = stdio[4] as Readable
     answers.setEncoding('utf8').on('data', (text: string) => this.#receive(text))
     answers.on('close', () => {
-      for (const { reject } of this.#pending.values()) reject(new Error('The browser closed the connection.'))
+      this.#closed = true
+      for (const { reject } of this.#pending.values()) reject(new Error(CLOSED))
       this.#pending.clear()
     })
   }
 
   /** Sends a command, to the browser or in a session, and gives its result. Throws an Error with the browser's words. */
   async send<T = void>(method: string, params: object = {}, sessionId?: string): Promise<T> {
+    if (this.#closed) throw new Error(CLOSED)
     const id = ++this.#lastId
     const waiting = Promise.withResolvers<unknown>()
     this.#pending.set(id, waiting)

@@ -4,7 +4,7 @@
  * a page's session, which does not keep it alive: one with nothing to do is gone after 30 seconds.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,6 +14,7 @@ import { closeOnSignal } from './closing.ts'
 import { DevToolsPage } from './devtools-page.ts'
 import { DevToolsPipe } from './devtools-pipe.ts'
 import { pageAt } from './postings.ts'
+import { endGroup } from './process-group.ts'
 
 /** From one start of the worker to its end, epoch milliseconds as seen from here. */
 export interface WorkerLife {
@@ -51,7 +52,6 @@ interface TargetInfo {
 }
 
 const WAIT_MS = 30_000
-const END_MS = 10_000
 /** Twice as long as the browser lets a worker be idle. */
 const LIFE_MS = 60_000
 
@@ -71,7 +71,7 @@ export async function launchUnwatchedBrowser(
   const close = async () => {
     forget()
     await pipe.send('Browser.close').catch(() => undefined)
-    await end(program)
+    await endGroup(program)
     await rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
   }
   const forget = closeOnSignal(close)
@@ -107,7 +107,7 @@ async function withExtension(pipe: DevToolsPipe, extensionDir: string): Promise<
   const first = await targets.find(({ type }) => type === 'page')
   const onlooker = await DevToolsPage.attach(pipe, first.targetId)
   const worker = new WorkerLives(onlooker)
-  // Attaching by itself, `Target.setAutoAttach`, would include the worker.
+  // Never Target.setAutoAttach, by which every worker would be attached to as well.
   await onlooker.send('ServiceWorker.enable')
   const { id } = await pipe.send<{ id: string }>('Extensions.loadUnpacked', { path: extensionDir })
   const urlOf = (path: string) => `chrome-extension://${id}/${path}`
@@ -260,25 +260,4 @@ async function navigate(tab: DevToolsPage, url: string): Promise<void> {
   const { errorText } = await tab.send<{ errorText?: string }>('Page.navigate', { url })
   if (errorText) throw new Error(`${url}: ${errorText}`)
   await promise
-}
-
-/** Gives it a while to end, and then makes it; returns when it is gone. */
-async function end(program: ChildProcess): Promise<void> {
-  if (!program.pid) return
-  if (program.exitCode === null && program.signalCode === null) {
-    const gone = once(program, 'exit')
-    const force = setTimeout(() => killGroup(program), END_MS)
-    await gone
-    clearTimeout(force)
-  }
-  killGroup(program)
-}
-
-function killGroup({ pid }: ChildProcess): void {
-  if (!pid) return
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // Nobody is left in it.
-  }
 }
