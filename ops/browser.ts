@@ -1,9 +1,9 @@
 /** A headless Chromium with the built extension, used as a person would: postings in tabs, the popup from the toolbar. */
 
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page, type Worker } from '@playwright/test'
 import { closeOnSignal } from './closing.ts'
@@ -117,9 +117,12 @@ export async function launchBrowser(executablePath: string, profile?: string): P
     kill: async () => {
       forget()
       const browser = (await processes(context)).find(({ type }) => type === 'browser')
+      const socket = await readlink(join(userDataDir, 'SingletonSocket'))
       const closed = context.waitForEvent('close')
       if (browser) process.kill(browser.id, 'SIGKILL')
       await closed
+      // A folder of its own for one socket, which it only removes itself when it is let.
+      await rm(dirname(socket), { recursive: true, force: true })
       return userDataDir
     },
     openPopup: (page) => ToolbarPopup.open(context, extensionId, page),
