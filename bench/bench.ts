@@ -7,6 +7,7 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals } from '../ops/closing.ts'
+import { benchIdle } from './idle.ts'
 import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
 import { benchSurvive } from './survive.ts'
@@ -27,8 +28,9 @@ export interface Measured {
 
 exitOnSignals()
 
-const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured> }> = {
+const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured>; runs?: number }> = {
   survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
+  idle: { about: 'a worker that nobody watches, and a model that is silent for 90 seconds', run: benchIdle, runs: 1 },
   size: { about: 'what worker and page load, and other SDKs beside them, bytes', run: benchSize },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
@@ -36,10 +38,10 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, runs: { type: 'string', default: '20' } },
+  options: { json: { type: 'boolean', default: false }, runs: { type: 'string' } },
 })
 const bench = BENCHES[positionals[0] ?? '']
-const runs = Number(values.runs)
+const runs = Number(values.runs ?? bench?.runs ?? 20)
 
 if (!bench || !Number.isInteger(runs) || runs < 1 || runs > 1_000) {
   console.error('Usage: npm run bench -- NAME [--json] [--runs N]\n')

@@ -10,23 +10,22 @@ import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
 import { DEATHS, type Death, die, survivedRun } from '../ops/survivor.ts'
-import type { OtlpSpan, TracesData } from '../relay/otlp.ts'
+import type { TracesData } from '../relay/otlp.ts'
 import { spansOf } from '../relay/otlp.ts'
 import type { Measured } from './bench.ts'
 import { percentile } from './percentile.ts'
+import { type Recovery, recoveryOf } from './recovery.ts'
 
 /** Most of a run without a model, click to PDF: kills fall anywhere in it, and some just after. */
 const RUN_MS = 450
 
-interface Fate {
+interface Fate extends Recovery {
   death: Death
   status: string
   /** The root of the trace was there once, under the span ID it started with. */
   wholeTrace: boolean
   orphans: number
   duplicates: number
-  /** From the last sign of life to the next worker's first, milliseconds; undefined when the run had ended before. */
-  recoveryMs: number | undefined
 }
 
 /** Makes `runs` runs, the kinds of death in turn. */
@@ -121,9 +120,10 @@ async function wake(browser: Browser): Promise<void> {
 }
 
 async function fateOf(browser: Browser, relayUrl: string, death: Death, id: string, rootSpanId: string): Promise<Fate> {
-  const lost = { death, wholeTrace: false, orphans: 0, duplicates: 0, recoveryMs: undefined }
+  const lost = { death, wholeTrace: false, orphans: 0, duplicates: 0, recoveryMs: undefined, bootMs: undefined }
   const run = await survivedRun(browser, id).catch(() => undefined)
   if (!run) return { ...lost, status: 'stuck' }
+  const startedAt = await browser.workerStartedAt()
   const waterfall = await wholeTrace(relayUrl, id).catch(() => undefined)
   const data = (await (await fetch(`${relayUrl}/api/traces/${id}`)).json()) as TracesData
   const spans = data.resourceSpans ? [...spansOf(data)] : []
@@ -134,20 +134,15 @@ async function fateOf(browser: Browser, relayUrl: string, death: Death, id: stri
     wholeTrace: waterfall !== undefined && roots.length === 1 && roots[0]?.spanId === rootSpanId,
     orphans: waterfall?.missingParents.length ?? 0,
     duplicates: spans.length - new Set(spans.map(({ spanId }) => spanId)).size,
-    recoveryMs: roots[0] && recoveryOf(roots[0]),
+    ...recoveryOf(roots[0], startedAt),
   }
-}
-
-function recoveryOf({ events = [] }: OtlpSpan): number | undefined {
-  const at = (name: string) => events.find((event) => event.name === name)?.timeUnixNano
-  const [died, resumed] = [at('service_worker.terminated'), at('service_worker.resumed')]
-  return died && resumed ? Number(BigInt(resumed) - BigInt(died)) / 1e6 : undefined
 }
 
 function measuredFrom(fates: Fate[]): Measured {
   const table = DEATHS.map((death) => {
     const of = fates.filter((fate) => fate.death === death)
     const recoveries = of.flatMap(({ recoveryMs }) => recoveryMs ?? [])
+    const boots = of.flatMap(({ bootMs }) => bootMs ?? [])
     return {
       death,
       runs: of.length,
@@ -155,6 +150,7 @@ function measuredFrom(fates: Fate[]): Measured {
       failed: of.filter(({ status }) => status === 'failed').length,
       resumed: recoveries.length,
       fromLastSignOfLifeMs: { p50: percentile(recoveries, 0.5), p99: percentile(recoveries, 0.99) },
+      fromWorkerStartMs: { p50: percentile(boots, 0.5), p99: percentile(boots, 0.99) },
     }
   })
   const target = (claim: string, value: number) => ({ claim, value, limit: 0, ok: value === 0 })

@@ -1,9 +1,9 @@
 /** A headless Chromium with the built extension, used as a person would: postings in tabs, the popup from the toolbar. */
 
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page, type Worker } from '@playwright/test'
 import { closeOnSignal } from './closing.ts'
@@ -20,6 +20,8 @@ export interface Browser {
   worker: Worker
   /** Opens a page of the extension, e.g. `options/options.html`. */
   openExtensionPage(path: string): Promise<Page>
+  /** When the service worker that runs now, or is the next to, was started: epoch milliseconds, by its own clock. */
+  workerStartedAt(): Promise<number>
   /** Stops the service worker, as the browser does with one that is idle. */
   stopWorker(): Promise<void>
   /** SIGKILL to the process of the extension's worker and pages, as when it crashes. */
@@ -84,6 +86,11 @@ export async function launchBrowser(executablePath: string, profile?: string): P
       await page.goto(`chrome-extension://${extensionId}/${path}`)
       return page
     },
+    workerStartedAt: async () => {
+      // Not `worker`: after the death of its process that handle answers no more.
+      const running = context.serviceWorkers().at(-1) ?? (await context.waitForEvent('serviceworker'))
+      return running.evaluate(() => performance.timeOrigin)
+    },
     stopWorker: async () => {
       // Not a page of its own: that would take the front, and close an open popup.
       const [page] = context.pages()
@@ -110,9 +117,12 @@ export async function launchBrowser(executablePath: string, profile?: string): P
     kill: async () => {
       forget()
       const browser = (await processes(context)).find(({ type }) => type === 'browser')
+      const socket = await readlink(join(userDataDir, 'SingletonSocket'))
       const closed = context.waitForEvent('close')
       if (browser) process.kill(browser.id, 'SIGKILL')
       await closed
+      // A folder of its own for one socket, which it only removes itself when it is let.
+      await rm(dirname(socket), { recursive: true, force: true })
       return userDataDir
     },
     openPopup: (page) => ToolbarPopup.open(context, extensionId, page),

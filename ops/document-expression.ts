@@ -7,6 +7,14 @@ export const element = (testId: string) => `document.querySelector('[data-testid
 export const visibleText = (testId: string) =>
   `(e => e && e.checkVisibility() && e.innerText.trim())(${element(testId)})`
 
+/** Where a hand would press the element, once it is there, visible and enabled; it is scrolled into view. */
+export const pressPoint = (testId: string) => `(e => {
+  if (!e || !e.checkVisibility() || e.disabled || e.ariaDisabled === 'true') return undefined
+  e.scrollIntoView({ block: 'center', behavior: 'instant' })
+  const r = e.getBoundingClientRect()
+  return { x: r.x + r.width / 2, y: r.y + r.height / 2 }
+})(${element(testId)})`
+
 /**
  * A promise of the expression's value, once it is truthy: it is evaluated again at every change of the document, and
  * what it throws counts as not yet. Rejects after `timeoutMs`, quoting the expression and the document's text.

@@ -3,7 +3,7 @@
  * looked into from another page of the extension (`extension.getViews`) and pressed through the browser's window.
  */
 
-import { element, untilTrue, visibleText } from './document-expression.ts'
+import { element, pressPoint, untilTrue, visibleText } from './document-expression.ts'
 import type { WebDriverBiDi } from './webdriver-bidi.ts'
 
 /** Longest wait for something on a page, milliseconds. */
@@ -44,14 +44,7 @@ export class FirefoxPage {
 
   /** Presses the mouse on the element, as a hand would. Waits until it is there and enabled. */
   async click(testId: string): Promise<void> {
-    await this.#press(
-      await this.waitFor(`(e => {
-        if (!e || !e.checkVisibility() || e.disabled || e.ariaDisabled === 'true') return undefined
-        e.scrollIntoView({ block: 'center', behavior: 'instant' })
-        const r = e.getBoundingClientRect()
-        return { x: r.x + r.width / 2, y: r.y + r.height / 2 }
-      })(${element(testId)})`),
-    )
+    await this.#press(await this.waitFor(pressPoint(testId)))
   }
 }
 

@@ -1,7 +1,6 @@
 /** A headless Firefox with the built extension, used as a person would: see browser.ts, which does it in Chromium. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,13 +8,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type FirefoxPage, popupPage, tabPage } from './firefox-page.ts'
 import { pageAt } from './postings.ts'
+import { endGroup, killGroup } from './process-group.ts'
 import { WebDriverBiDi } from './webdriver-bidi.ts'
 
 /** Where `vite build --mode firefox` puts the extension. */
 export const FIREFOX_EXTENSION_DIR = fileURLToPath(new URL('../extension/dist-firefox', import.meta.url))
 
 const START_MS = 30_000
-const END_MS = 10_000
 
 const PREFERENCES = {
   // A proxy that nobody is: Firefox's own errands reach nothing. It leaves the loopback address out by itself.
@@ -53,7 +52,7 @@ export async function launchFirefox(executablePath: string): Promise<Firefox> {
   const close = async (bidi?: WebDriverBiDi) => {
     await bidi?.send('browser.close').catch(() => undefined)
     bidi?.close()
-    await end(program)
+    await endGroup(program)
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     process.off('exit', atExit)
   }
@@ -179,24 +178,4 @@ function addressOf(child: ChildProcess): Promise<string> {
       resolve(address)
     })
   })
-}
-
-/** Gives it a while to end, and then makes it; returns when it is gone. */
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null && child.pid) {
-    const gone = once(child, 'exit')
-    const force = setTimeout(() => killGroup(child), END_MS)
-    await gone
-    clearTimeout(force)
-  }
-  killGroup(child)
-}
-
-function killGroup({ pid }: ChildProcess): void {
-  if (!pid) return
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // Nobody is left in it.
-  }
 }

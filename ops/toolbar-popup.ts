@@ -5,7 +5,7 @@
  */
 
 import type { BrowserContext, CDPSession, Page } from '@playwright/test'
-import { element, untilTrue, visibleText } from './document-expression.ts'
+import { element, pressPoint, untilTrue, visibleText } from './document-expression.ts'
 
 interface TargetInfo {
   targetId: string
@@ -120,12 +120,7 @@ export class ToolbarPopup {
 
   /** Presses the mouse on the element, as a hand would. Waits until it is there and enabled. */
   async click(testId: string): Promise<void> {
-    const { x, y } = await this.waitFor<{ x: number; y: number }>(`(e => {
-      if (!e || !e.checkVisibility() || e.disabled || e.ariaDisabled === 'true') return undefined
-      e.scrollIntoView({ block: 'center' })
-      const r = e.getBoundingClientRect()
-      return { x: r.x + r.width / 2, y: r.y + r.height / 2 }
-    })(${element(testId)})`)
+    const { x, y } = await this.waitFor<{ x: number; y: number }>(pressPoint(testId))
     for (const type of ['mousePressed', 'mouseReleased']) {
       await this.#send('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 })
     }
