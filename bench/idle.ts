@@ -10,7 +10,7 @@ import { type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai
 import { ATTR_WORKER_RESUMES } from '../names.ts'
 import { wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
-import { makeSleepyExtension, openedPdf, runUntilModel, setAlarms } from '../ops/idle-death.ts'
+import { makeSleepyExtension, openedPdf, reportRun, runUntilModel, setAlarms } from '../ops/idle-death.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
@@ -111,6 +111,7 @@ async function runThroughSilence(
   endpoint.release()
   const shown = one.popup === 'closed' ? await browser.openPopup(tab) : popup
   const pdf = (await openedPdf(browser, shown, id).catch(() => undefined)) === '%PDF-'
+  await reportRun(browser, id)
   const trace = await wholeTrace(settings.relayUrl, id).catch(() => undefined)
   const data = (await (await fetch(`${settings.relayUrl}/api/traces/${id}`)).json()) as TracesData
   const root = [...spansOf(data)].find(({ spanId }) => spanId === trace?.root?.spanId)

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
-import { saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { report, saveSettings, wholeTrace } from '../ops/demonstration.ts'
 import { buildExtension } from '../ops/extension-build.ts'
 import { urlOf } from '../ops/postings.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
@@ -124,6 +124,7 @@ async function fateOf(browser: Browser, relayUrl: string, death: Death, id: stri
   const run = await survivedRun(browser, id).catch(() => undefined)
   if (!run) return { ...lost, status: 'stuck' }
   const startedAt = await browser.workerStartedAt()
+  await report(browser, id)
   const waterfall = await wholeTrace(relayUrl, id).catch(() => undefined)
   const data = (await (await fetch(`${relayUrl}/api/traces/${id}`)).json()) as TracesData
   const spans = data.resourceSpans ? [...spansOf(data)] : []

@@ -1,6 +1,6 @@
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
-import { makeSleepyExtension, openedPdf, runUntilModel, setAlarms } from '../ops/idle-death.ts'
+import { makeSleepyExtension, openedPdf, reportRun, runUntilModel, setAlarms } from '../ops/idle-death.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { launchUnwatchedBrowser } from '../ops/unwatched-browser.ts'
@@ -39,6 +39,7 @@ test('a worker that dies of idleness while the model is silent is followed by on
 
     expect(await openedPdf(browser, await browser.openPopup(tab), id)).toBe('%PDF-')
     expect(endpoint.requests, 'the run was made once').toHaveLength(1)
+    await reportRun(browser, id)
     const waterfall = await soundTrace(stack.relayUrl, id)
     expect(rowsNamed(waterfall, 'generate resume')).toHaveLength(1)
     expect(waterfall.root?.attributes['pass_ats.service_worker.resumes']).toBe(1)

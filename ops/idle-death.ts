@@ -7,6 +7,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type AboutRunMessage, REPORT_RUN } from '../extension/messages.ts'
 import { EXTENSION_DIR } from './browser.ts'
 import { closeOnSignal } from './closing.ts'
 import type { DevToolsPage } from './devtools-page.ts'
@@ -75,4 +76,12 @@ export async function openedPdf(browser: UnwatchedBrowser, popup: DevToolsPage, 
     `document.title.endsWith('.pdf') && document.querySelector('[data-testid="pdf"]').src`,
   )
   return tab.evaluate(`fetch(${JSON.stringify(address)}).then((pdf) => pdf.text()).then((text) => text.slice(0, 5))`)
+}
+
+/** Reports the run as the popup's button does, so that the browser sends its part of the trace. */
+export async function reportRun(browser: UnwatchedBrowser, runId: string): Promise<void> {
+  const page = await browser.openExtensionPage('options/options.html')
+  const message = { type: REPORT_RUN, payload: { runId } } satisfies AboutRunMessage
+  await page.evaluate(`chrome.runtime.sendMessage(${JSON.stringify(message)})`)
+  await page.close()
 }
