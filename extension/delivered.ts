@@ -32,3 +32,9 @@ export async function readDelivered(runId: string): Promise<{ fileName: string; 
 export async function forgetDelivered(): Promise<void> {
   await caches.delete(CACHE)
 }
+
+/** IDs of the runs whose PDF is here. */
+export async function deliveredIds(): Promise<Set<string>> {
+  const keys = await (await caches.open(CACHE)).keys()
+  return new Set(keys.map(({ url }) => url.slice(keyOf('').length)))
+}
