@@ -24,6 +24,13 @@ class PopupClosed extends Error {
   override readonly message = 'The popup has closed.'
 }
 
+/** What the browser is told of a key: its number, and the character it types. */
+const KEYS = {
+  Enter: { windowsVirtualKeyCode: 13, text: '\r' },
+  Escape: { windowsVirtualKeyCode: 27, text: '' },
+  Tab: { windowsVirtualKeyCode: 9, text: '' },
+}
+
 /** Longest wait for something in the popup, milliseconds. */
 const TIMEOUT_MS = 30_000
 
@@ -126,11 +133,9 @@ export class ToolbarPopup {
     }
   }
 
-  /** Presses a key, e.g. `Enter` or `Tab`. */
-  async press(key: 'Enter' | 'Tab'): Promise<void> {
-    const code = { Enter: 13, Tab: 9 }[key]
-    const text = key === 'Enter' ? '\r' : ''
-    const event = { key, code: key, windowsVirtualKeyCode: code, text }
+  /** Presses a key. */
+  async press(key: keyof typeof KEYS): Promise<void> {
+    const event = { key, code: key, ...KEYS[key] }
     try {
       for (const type of ['keyDown', 'keyUp']) await this.#send('Input.dispatchKeyEvent', { type, ...event })
     } catch (error) {
