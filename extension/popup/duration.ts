@@ -25,6 +25,11 @@ export function agoText(milliseconds: number): string {
   return days === 1 ? '1 day ago' : `${days} days ago`
 }
 
+/** A time of day as this person writes it: `14:05`, `2:05 PM`. */
+export function clockText(epochMs: number): string {
+  return new Date(epochMs).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+}
+
 /** A size in bytes with a fitting unit: `830 B`, `48 KB`, `1.2 MB` (decimal, as file managers show it). */
 export function sizeText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`

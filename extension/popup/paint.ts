@@ -28,7 +28,7 @@ export function paint(view: PopupView): void {
   paintGenerate(view.generate)
   paintSteps(view)
   paintOutcome(view)
-  paintRunId(view.runId)
+  paintRun(view)
 }
 
 /** Tells a screen reader, once: the same words twice in a row are one announcement. */
@@ -79,7 +79,8 @@ function stepRow(): HTMLLIElement {
   return row
 }
 
-function paintOutcome({ status, hint, result, failure }: PopupView): void {
+function paintOutcome({ status, hint, result, failure, asksConsent }: PopupView): void {
+  show('consent', asksConsent)
   show('hint', hint !== undefined && !failure)
   setText('hint', hint ?? '')
   show('result', result !== undefined)
@@ -98,22 +99,26 @@ function paintOutcome({ status, hint, result, failure }: PopupView): void {
   setText('open-options', status === 'first_run' ? 'Add your profile' : 'Open options')
 }
 
-function paintRunId(runId: PopupView['runId']): void {
-  // Its place is kept before the first run: nothing moves when the ID arrives.
+function paintRun({ runId, canReport }: PopupView): void {
+  // Their places are kept before the first run: nothing moves when the ID arrives.
   part('run', HTMLElement).style.visibility = runId ? 'visible' : 'hidden'
+  part('report', HTMLElement).style.visibility = canReport ? 'inherit' : 'hidden'
   const id = part('run-id', HTMLElement)
   setText('run-id', runId?.shown ?? '')
   id.title = runId?.full ?? ''
+  id.classList.toggle('full', runId !== undefined && runId.shown === runId.full)
 }
 
-function show(name: string, shown: boolean): void {
+/** Shows or hides the part. */
+export function show(name: string, shown: boolean): void {
   part(name, HTMLElement).hidden = !shown
 }
 
-function setText(name: string, text: string): void {
+/** Only when it differs: selections and screen readers are left in peace. */
+export function setText(name: string, text: string): void {
   write(part(name, HTMLElement), text)
 }
 
-function write(element: Element | null, text: string): void {
+export function write(element: Element | null, text: string): void {
   if (element && element.textContent !== text) element.textContent = text
 }

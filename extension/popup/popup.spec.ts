@@ -64,9 +64,9 @@ test('a run whose worker has died is said to be interrupted, and the next can st
   await journey.settings('short')
   const page = await journey.browser.context.newPage()
   await page.goto(urlOf('lever.html'))
-  const popup = await journey.browser.openPopup(page)
   const lost = { id: 'a'.repeat(32), status: 'running', startedAt: Date.now(), step: 'llm' }
   await journey.browser.worker.evaluate((run) => chrome.storage.local.set({ run }), lost)
+  const popup = await journey.browser.openPopup(page)
   await popup.waitFor(`document.body.dataset.status === 'running'`)
   await journey.browser.stopWorker()
   expect(await popup.waitForText('failure-code')).toBe('interrupted')

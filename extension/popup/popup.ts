@@ -6,7 +6,12 @@ import { POPUP_PORT, type RunStarted, type StartRunMessage } from '../messages.t
 import { part } from '../pages.ts'
 import { type RunState, readRunState } from '../run-state.ts'
 import { readSettings } from '../settings.ts'
+import { copy, selectForCopying } from './clipboard.ts'
+import { startConsentQuestion } from './consent-question.ts'
 import { announce, paint } from './paint.ts'
+import { paintPastRuns, startPastRunsPanel } from './past-runs-panel.ts'
+import { openReport, startReportPanel } from './report-panel.ts'
+import { startScreens } from './screens.ts'
 import { type PopupFacts, viewOf } from './view.ts'
 
 /** A worker that is asleep wakes in tens of milliseconds; after this it is not coming. */
@@ -20,6 +25,7 @@ const facts: Omit<PopupFacts, 'now'> = {
   hasProfile: true,
   starting: false,
   trouble: undefined,
+  consentOpen: false,
   idInFull: false,
 }
 let announced: string | undefined
@@ -30,6 +36,7 @@ function draw(): void {
   // Not on opening: the reader reads the page then anyway.
   if (announced !== undefined && announced !== view.announcement) announce(view.announcement)
   announced = view.announcement
+  paintPastRuns()
 }
 
 /** Asks for a run on the tab the person is looking at. Every way this can fail ends in words. */
@@ -67,23 +74,11 @@ async function generate(): Promise<void> {
 }
 
 async function copyId(): Promise<void> {
-  if (!facts.run) return
-  const button = part('copy-id', HTMLButtonElement)
-  try {
-    await navigator.clipboard.writeText(facts.run.id)
-    button.textContent = 'Copied'
-    announce('The run ID is copied.')
-  } catch {
-    // No clipboard here: show the whole ID, selected, so that the person can copy it by hand.
-    facts.idInFull = true
-    draw()
-    getSelection()?.selectAllChildren(part('run-id', HTMLElement))
-    announce('Copying is not allowed here. The full run ID is selected.')
-    return
-  }
-  setTimeout(() => {
-    button.textContent = 'Copy'
-  }, 2_000)
+  if (!facts.run || (await copy(facts.run.id, part('copy-id', HTMLButtonElement), 'The run ID'))) return
+  // No clipboard here: show the whole ID, selected, so that the person can copy it by hand.
+  facts.idInFull = true
+  draw()
+  selectForCopying(part('run-id', HTMLElement), 'The full run ID')
 }
 
 async function openPdf(): Promise<void> {
@@ -93,6 +88,7 @@ async function openPdf(): Promise<void> {
 part('generate', HTMLButtonElement).addEventListener('click', generate)
 part('copy-id', HTMLButtonElement).addEventListener('click', copyId)
 part('open-pdf', HTMLButtonElement).addEventListener('click', openPdf)
+part('report', HTMLButtonElement).addEventListener('click', () => facts.run && openReport(facts.run.id))
 part('open-options', HTMLButtonElement).addEventListener('click', () => browser.runtime.openOptionsPage())
 part('settings', HTMLButtonElement).addEventListener('click', () => browser.runtime.openOptionsPage())
 
@@ -118,8 +114,14 @@ function stayConnected(): void {
   port.onDisconnect.addListener(() => setTimeout(stayConnected, RECONNECT_MS))
 }
 
+startScreens()
+startPastRunsPanel()
+startReportPanel()
 facts.run = await readRunState()
 stayConnected()
 facts.hasProfile = (await readSettings()).profile !== undefined
-draw()
+await startConsentQuestion((open) => {
+  facts.consentOpen = open
+  draw()
+})
 setInterval(draw, TICK_MS)

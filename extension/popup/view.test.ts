@@ -21,6 +21,7 @@ const view = (facts: Partial<PopupFacts> = {}) =>
     hasProfile: true,
     starting: false,
     trouble: undefined,
+    consentOpen: false,
     idInFull: false,
     now: START + 3_400,
     ...facts,
@@ -112,5 +113,36 @@ describe('at the end', () => {
     const again = view({ run: after, trouble: 'The extension did not answer.' })
     expect(again).toMatchObject({ status: 'not_started', statusText: 'Not started' })
     expect(again.result).toBeUndefined()
+  })
+})
+
+describe('reporting, and the question of consent', () => {
+  const ended = { status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } } as const
+
+  test('any run that has ended can be reported, and none before', () => {
+    const can = [run(ended), failed('internal'), run(), undefined].map((one) => view({ run: one }).canReport)
+    expect(can).toEqual([true, true, false, false])
+    expect(view({ run: failed('internal'), starting: true }).canReport).toBe(false)
+  })
+
+  test('is asked before a run and after a failure, and not while somebody waits or has what they came for', () => {
+    const asked = [undefined, failed('internal'), run(), run(ended)].map(
+      (one) => view({ run: one, consentOpen: true }).asksConsent,
+    )
+    expect(asked).toEqual([true, true, false, false])
+    expect(view({ run: failed('internal') }).asksConsent).toBe(false)
+    expect(view({ hasProfile: false, consentOpen: true }).asksConsent).toBe(false)
+  })
+
+  test('leaves the room to a failure that needs it', () => {
+    const long = failed('internal')
+    const detailed = { ...long, failure: { ...long.failure, detail: 'x' } } as RunState
+    expect(view({ run: detailed, consentOpen: true }).asksConsent).toBe(false)
+    expect(view({ run: failed('profile_invalid'), consentOpen: true }).asksConsent).toBe(false)
+  })
+
+  test('takes the place of the hint', () => {
+    expect(view({ consentOpen: true }).hint).toBeUndefined()
+    expect(view().hint).toBeDefined()
   })
 })

@@ -15,6 +15,8 @@ export interface PopupFacts {
   starting: boolean
   /** The background could not be asked: what happened, what to do. */
   trouble: string | undefined
+  /** Nobody has answered yet whether traces may be sent by themselves. */
+  consentOpen: boolean
   /** The clipboard is closed to us: the whole ID is shown, for copying by hand. */
   idInFull: boolean
   /** Epoch milliseconds. */
@@ -47,6 +49,10 @@ export interface PopupView {
   progress: { done: number; text: string }
   /** As it is shown: the first eight digits, or all when it must be copied by hand; and all of it. */
   runId?: { shown: string; full: string }
+  /** The run has ended, so there is something to report. */
+  canReport: boolean
+  /** Whether the question of consent is asked: where there is room, and never while somebody waits for a run. */
+  asksConsent: boolean
   /** The finished resume, ready to be opened. */
   result?: { fileName: string; facts: string; keywords: string }
   failure?: { code?: string; message: string; advice: string; detail?: string; opensOptions: boolean }
@@ -60,6 +66,8 @@ const MENDED_IN_OPTIONS: ReadonlySet<FailureBody['code']> = new Set([
   'profile_invalid',
   'unsupported_character',
 ])
+
+const ASKING: ReadonlySet<PopupStatus> = new Set(['idle', 'failed', 'interrupted'])
 
 // The words of FAILURES.interrupted. Not imported: with the contract comes zod, twice the size of the whole popup.
 const INTERRUPTED: FailureBody = {
@@ -85,6 +93,7 @@ export function viewOf(facts: PopupFacts): PopupView {
   const failure = failureOf(facts, status, run)
   const busy = status === 'starting' || status === 'running'
   const words = run ? `: ${STEPS[run.step]}` : ''
+  const asksConsent = facts.consentOpen && ASKING.has(status) && !failure?.opensOptions && !failure?.detail
   return {
     status,
     statusText,
@@ -107,9 +116,11 @@ export function viewOf(facts: PopupFacts): PopupView {
     ...(facts.run
       ? { runId: { shown: facts.idInFull ? facts.run.id : facts.run.id.slice(0, 8), full: facts.run.id } }
       : {}),
+    canReport: facts.run !== undefined && facts.run.status !== 'running' && !busy,
+    asksConsent,
     ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf) } : {}),
     ...(failure ? { failure } : {}),
-    ...(hintOf(status) ? { hint: hintOf(status) } : {}),
+    ...(hintOf(status) && !asksConsent ? { hint: hintOf(status) } : {}),
   }
 }
 
