@@ -95,6 +95,10 @@ function paintOutcome({ status, hint, result, failure, asksConsent }: PopupView)
   setText('failure-detail', failure?.detail ?? '')
   setText('failure-code', failure?.code ?? '')
   show('failure-code-line', failure?.code !== undefined)
+  const box = part('failure', HTMLElement)
+  // Only what scrolls is a stop on the keyboard's way.
+  if (box.scrollHeight > box.clientHeight) box.tabIndex = 0
+  else box.removeAttribute('tabindex')
   show('open-options', status === 'first_run' || failure?.opensOptions === true)
   setText('open-options', status === 'first_run' ? 'Add your profile' : 'Open options')
 }

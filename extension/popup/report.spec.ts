@@ -1,39 +1,15 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
 import { expect } from '@playwright/test'
+import { tapRelay } from '../../fixtures/relay/tap.ts'
 import { endOfRun } from '../../ops/demonstration.ts'
 import { urlOf } from '../../ops/postings.ts'
 import type { ToolbarPopup } from '../../ops/toolbar-popup.ts'
 import { type Journey, test } from '../journey.ts'
 import type { PastRun } from '../past-runs.ts'
 
-/** A relay that takes traces, keeps what it is asked to keep, and tells of both. It makes no resumes. */
-async function takingRelay() {
-  const bodies: unknown[] = []
-  const kept: string[] = []
-  const server = createServer(async (request, response) => {
-    if (request.url === '/v1/traces' && request.method === 'POST') bodies.push(await json(request))
-    else if (request.url?.endsWith('/keep') && request.method === 'POST') kept.push(request.url)
-    else response.statusCode = 404
-    response.end()
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    bodies,
-    kept,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
-let relay: Awaited<ReturnType<typeof takingRelay>>
+/** Takes traces and keeps them, and makes no resumes. */
+let relay: Awaited<ReturnType<typeof tapRelay>>
 test.beforeEach(async () => {
-  relay = await takingRelay()
+  relay = await tapRelay({ status: 200 })
 })
 test.afterEach(() => relay.close())
 
@@ -133,16 +109,15 @@ test('a run of the past is reported from the list, and the list says so', async 
 })
 
 test('a report that reaches nobody says when it is tried again, and then who has it', async ({ journey }) => {
-  const gone = await takingRelay()
-  await gone.close()
-  await journey.settings('short', gone.url)
+  relay.answerWith({ status: 503 })
+  await journey.settings('short', relay.url)
   const id = await failedRun(journey)
   const { popup, close } = await openPopup(journey)
   await popup.click('report')
   await shownJson(popup)
   await popup.click('report-send')
   expect(await popup.waitForText('report-answer')).toMatch(/sent by itself at \d{1,2}:\d\d/)
-  await journey.settings('short', relay.url)
+  relay.answerWith({ status: 200 })
   await popup.click('report-send')
   await popup.waitFor(`document.querySelector('[data-testid=report-answer]').textContent.startsWith('Sent.')`)
   expect(relay.kept).toEqual([`/traces/${id}/keep`])
