@@ -29,8 +29,17 @@ export async function saveConsent(given: boolean): Promise<boolean> {
   return given
 }
 
-/** Takes the consent back when the person takes the permission back in Firefox's own settings. */
+/**
+ * Takes the consent back when the person takes the permission back in Firefox's own settings; and keeps a yes, should
+ * Firefox's question have closed the popup that was to keep it.
+ */
 export function followFirefox(): void {
+  browser.permissions.onAdded.addListener((added) => {
+    const kinds = (added as Permissions).data_collection ?? []
+    if (FIREFOX_DATA.data_collection.every((kind) => kinds.includes(kind))) {
+      void browser.storage.local.set({ [KEY]: true })
+    }
+  })
   browser.permissions.onRemoved.addListener((removed) => {
     const kinds = (removed as Permissions).data_collection ?? []
     if (kinds.some((kind) => FIREFOX_DATA.data_collection.includes(kind))) {
