@@ -34,11 +34,11 @@ export async function saveConsent(given: boolean): Promise<boolean> {
  * Firefox's question have closed the popup that was to keep it.
  */
 export function followFirefox(): void {
-  browser.permissions.onAdded.addListener((added) => {
-    const kinds = (added as Permissions).data_collection ?? []
-    if (FIREFOX_DATA.data_collection.every((kind) => kinds.includes(kind))) {
-      void browser.storage.local.set({ [KEY]: true })
-    }
+  const firefox = FIREFOX_DATA as browser.Permissions.AnyPermissions
+  browser.permissions.onAdded.addListener(async (added) => {
+    // One of the kinds may have been given long before.
+    if (!(added as Permissions).data_collection || !(await browser.permissions.contains(firefox))) return
+    await browser.storage.local.set({ [KEY]: true })
   })
   browser.permissions.onRemoved.addListener((removed) => {
     const kinds = (removed as Permissions).data_collection ?? []
