@@ -22,16 +22,20 @@ export async function readConsent(): Promise<boolean | undefined> {
  */
 export async function saveConsent(given: boolean): Promise<boolean> {
   const firefox = FIREFOX_DATA as Permissions
-  // Asked before anything is awaited, or Firefox takes the click for over.
-  if (given && isFirefox()) given = await browser.permissions.request(firefox)
-  else if (isFirefox()) await browser.permissions.remove(firefox)
+  if (given && isFirefox()) {
+    // Asked before anything is awaited, or Firefox takes the click for over.
+    const answer = browser.permissions.request(firefox)
+    // A no until it is a yes: the question may close the popup, which then never hears the answer.
+    await browser.storage.local.set({ [KEY]: false })
+    given = await answer
+  } else if (isFirefox()) await browser.permissions.remove(firefox)
   await browser.storage.local.set({ [KEY]: given })
   return given
 }
 
 /**
- * Takes the consent back when the person takes the permission back in Firefox's own settings; and keeps a yes, should
- * Firefox's question have closed the popup that was to keep it.
+ * Takes the consent back when the person takes the permission back in Firefox's own settings; and keeps a yes
+ * when Firefox's question has closed the popup that was to keep it.
  */
 export function followFirefox(): void {
   const firefox = FIREFOX_DATA as browser.Permissions.AnyPermissions
