@@ -75,8 +75,13 @@ test('by keyboard alone: a run that failed is reported, and what arrives is what
   expect(await popup.text('announcement')).toBe(answer)
   expect(relay.bodies).toEqual([JSON.parse(shown)])
   expect(relay.kept).toEqual([`/traces/${id}/keep`])
+  // The debugger's keys go to the page alone: whether the browser would close the popup, only the event can tell.
+  await popup.evaluate(`addEventListener('keydown', (event) => { globalThis.escaped = event.defaultPrevented })`)
   await popup.press('Escape')
   expect(await popup.waitFor(FOCUSED)).toBe('report')
+  expect(await popup.evaluate('globalThis.escaped'), 'the popup stays').toBe(true)
+  await popup.press('Escape')
+  expect(await popup.evaluate('globalThis.escaped'), 'the popup closes').toBe(false)
   expect(await popup.text('failure-code')).toBe('posting_not_found')
   await popup.close()
   await page.close()
@@ -105,6 +110,35 @@ test('a run of the past is reported from the list, and the list says so', async 
   await popup.waitFor(`document.querySelector('[data-run="${older}"]').innerText.includes('Reported')`)
   await popup.press('Escape')
   expect(await popup.waitFor(FOCUSED)).toBe('past-runs')
+  await close()
+})
+
+test('the ID and the JSON are copied, and where that is not allowed the ID is shown for copying by hand', async ({
+  journey,
+}) => {
+  await journey.settings('short', relay.url)
+  const older = await failedRun(journey)
+  await failedRun(journey)
+  const { popup, close } = await openPopup(journey)
+  // The clipboard itself belongs to the desktop, which is not there.
+  await popup.evaluate(`navigator.clipboard.writeText = async (text) => { globalThis.copied = text }`)
+  const copied = (text: string) => popup.waitFor(`globalThis.copied === ${JSON.stringify(text)}`)
+  await popup.click('past-runs')
+  const press = (action: string) =>
+    popup.evaluate(`document.querySelector('[data-run="${older}"] [data-action=${action}]').click()`)
+  await popup.waitFor(`document.querySelector('[data-run="${older}"]')`)
+  await press('copy')
+  await copied(older)
+  await press('report')
+  const shown = await shownJson(popup)
+  await popup.evaluate(`document.querySelector('.json').open = true`)
+  await popup.click('report-copy-json')
+  await copied(shown)
+  await popup.click('report-copy-id')
+  await copied(older)
+  await popup.evaluate(`navigator.clipboard.writeText = async () => { throw new Error('not allowed') }`)
+  await popup.click('report-copy-id')
+  await popup.waitFor(`getSelection().toString() === ${JSON.stringify(older)}`)
   await close()
 })
 
