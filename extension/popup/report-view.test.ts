@@ -91,7 +91,7 @@ describe('before the button is pressed', () => {
 
   test('what was sent by consent, or has gone, can be asked to be kept', () => {
     const sent = standingOf(run({ trace: 'sent' }), { state: 'new' })
-    expect(sent).toMatchObject({ lead: expect.stringContaining('as you agreed to'), button: 'Send report' })
+    expect(sent).toMatchObject({ lead: expect.stringContaining('has been sent already'), button: 'Send report' })
     for (const gone of [run({ trace: 'dropped' }), run({ trace: 'due' }), undefined]) {
       const standing = standingOf(gone, { state: 'new' })
       expect(standing).toMatchObject({ lead: expect.stringContaining('no longer'), button: 'Send report' })

@@ -124,7 +124,7 @@ export function standingOf(run: PastRun | undefined, { state, body }: Report): S
   if (body !== undefined) return { lead: CONTENT_WORDS, button: 'Send report' }
   if (run?.trace === 'sent')
     return {
-      lead: 'The record of this run was sent when it ended, as you agreed to. The report sends nothing more: it asks the service to keep what it has.',
+      lead: 'The record of this run has been sent already. The report sends nothing more: it asks the service to keep what it has.',
       button: 'Send report',
     }
   return {

@@ -166,7 +166,7 @@ test('a run whose record has gone is still reported, and nothing more is sent', 
   expect(relay.bodies.length).toBe(1)
   const { popup, close } = await openPopup(journey)
   await popup.click('report')
-  await popup.waitFor(`document.querySelector('[data-testid=report-lead]').innerText.includes('as you agreed to')`)
+  await popup.waitFor(`document.querySelector('[data-testid=report-lead]').innerText.includes('has been sent already')`)
   await popup.click('report-send')
   await popup.waitForText('report-answer')
   expect(relay.kept).toEqual([`/traces/${id}/keep`])
