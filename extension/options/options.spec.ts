@@ -6,9 +6,16 @@ import { PREVIEW_REPORT } from '../messages.ts'
 import type { PastRun } from '../past-runs.ts'
 import type { Report } from '../traces.ts'
 
+/** Quicker than any hand: what is typed before the page has filled itself would be lost. */
+async function openOptions({ browser }: Journey): Promise<Page> {
+  const page = await browser.openExtensionPage('options/options.html')
+  await page.locator('body[data-ready]').waitFor()
+  return page
+}
+
 test('a profile is pasted, saved, and used by the next run', async ({ journey }) => {
   await journey.settings(undefined)
-  const page = await journey.browser.openExtensionPage('options/options.html')
+  const page = await openOptions(journey)
   await page.getByTestId('profile-text').fill(JSON.stringify(await bundledProfile('diacritics'), null, 2))
   await page.getByTestId('profile-save').click()
   await expect(page.getByTestId('profile-summary')).toContainText('Zoë')
@@ -18,7 +25,7 @@ test('a profile is pasted, saved, and used by the next run', async ({ journey })
 
 test('a field that is wrong is named, and nothing typed is lost', async ({ journey }) => {
   await journey.settings(undefined)
-  const page = await journey.browser.openExtensionPage('options/options.html')
+  const page = await openOptions(journey)
   const text = JSON.stringify({ basics: { name: 'Ada' }, work: [{ name: 'A' }, { name: 'B', startDate: 'May' }] })
   await page.getByTestId('profile-text').fill(text)
   await page.getByTestId('profile-save').click()
@@ -30,7 +37,7 @@ test('a field that is wrong is named, and nothing typed is lost', async ({ journ
 })
 
 test('the relay\u2019s address is checked before anybody depends on it', async ({ journey }) => {
-  const page = await journey.browser.openExtensionPage('options/options.html')
+  const page = await openOptions(journey)
   await page.getByTestId('relay-url').fill('http://relay.example')
   await page.getByTestId('relay-save').click()
   await expect(page.getByTestId('relay-status')).toContainText('https')
@@ -67,7 +74,7 @@ test.describe('what is sent', () => {
   }
 
   test('is the person\u2019s to say, by mouse, by keyboard and from elsewhere', async ({ journey }) => {
-    const page = await journey.browser.openExtensionPage('options/options.html')
+    const page = await openOptions(journey)
     const consent = page.getByTestId('sent-consent')
     await expect(consent).not.toBeChecked()
     await journey.consent(true)
@@ -84,7 +91,7 @@ test.describe('what is sent', () => {
   test('new random IDs are new, and records with the old ones are gone', async ({ journey }) => {
     await journey.settings('short')
     const before = await failedRun(journey)
-    const page = await journey.browser.openExtensionPage('options/options.html')
+    const page = await openOptions(journey)
     const old = await idsOf(page, before)
     expect(old.length).toBe(2)
     await page.getByTestId('sent-renew').click()
@@ -102,7 +109,7 @@ test.describe('what is sent', () => {
     await journey.settings('short')
     const { id } = await journey.generate('plain.html')
     const failed = await failedRun(journey)
-    const page = await journey.browser.openExtensionPage('options/options.html')
+    const page = await openOptions(journey)
     const resumes = () => page.evaluate(async () => (await (await caches.open('resumes')).keys()).map(({ url }) => url))
     expect(await resumes()).toContainEqual(expect.stringContaining(id))
     await page.getByTestId('sent-forget').press('Enter')
