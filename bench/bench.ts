@@ -12,6 +12,7 @@ import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
 import { benchSurvive } from './survive.ts'
 import { benchTracer } from './tracer.ts'
+import { benchUpload } from './upload.ts'
 
 /** A claim as a number: `value` must not exceed `limit`. Ratios of two things measured in the same run. */
 export interface Target {
@@ -32,6 +33,10 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
   idle: { about: 'a worker that nobody watches, and a model that is silent for 90 seconds', run: benchIdle, runs: 1 },
   size: { about: 'what worker and page load, and other SDKs beside them, bytes', run: benchSize },
+  upload: {
+    about: 'what the browser sends by itself: requests of runs that work, delay of those that fail',
+    run: benchUpload,
+  },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
 }
