@@ -20,9 +20,9 @@ export const SERVICE_SERVER = 'pass-ats-server'
 // ── Spans ──────────────────────────────────────────────────────────────────
 /** Root, INTERNAL: from the click to the PDF in the browser, or to the failure the person sees. */
 export const SPAN_RUN = 'generate resume'
-/** Stage, INTERNAL, content script: the posting is read from the page. */
+/** Stage, INTERNAL, background: the content script reads the posting from the page. */
 export const SPAN_EXTRACT = 'extract'
-/** INTERNAL, content script, child of `extract`: one strategy tries to read the posting. */
+/** INTERNAL, background, child of `extract`: one strategy tries to read the posting. */
 export const SPAN_EXTRACT_STRATEGY = 'extract strategy'
 /** Stage, INTERNAL, background: from the request to the run's last event. Parent of the server's stages. */
 export const SPAN_GENERATE = 'generate'
@@ -197,11 +197,11 @@ export const RESOURCE_BROWSER_PLATFORM = 'browser.platform'
 export const RESOURCE_BROWSER_LANGUAGE = 'browser.language'
 /** Random ID of this installation. */
 export const RESOURCE_INSTALLATION_ID = 'app.installation.id'
-/** Spans that the extension let go unsent since it last sent some: never due, and their day was over. */
+/** Spans that the extension let go unsent since it last sent some: nobody waited for them, and their day was over. */
 export const RESOURCE_DROPPED_EXPIRED = 'pass_ats.spans.dropped.expired'
 /** The same: there was no room. */
 export const RESOURCE_DROPPED_EVICTED = 'pass_ats.spans.dropped.evicted'
-/** The same: storage took no write. */
+/** The same: storage took no write of them, or of how they ended. */
 export const RESOURCE_DROPPED_UNWRITTEN = 'pass_ats.spans.dropped.unwritten'
 /** The same: they could not be read back. */
 export const RESOURCE_DROPPED_UNREADABLE = 'pass_ats.spans.dropped.unreadable'

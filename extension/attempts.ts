@@ -29,8 +29,8 @@ export class Attempts implements Attempted {
   #last = performance.now()
 
   /**
-   * A try has ended just now. Seven of nine look at the host name and leave: to record those would cost more than they
-   * do, and bury the two that worked.
+   * A try has ended just now. Those for the boards of other sites look whether it is theirs, and leave: to record them
+   * would cost more than they do, and bury the others.
    */
   ended(source: PostingSource, extraction: Extraction): void {
     if ('gaveUp' in extraction && extraction.gaveUp === 'other_site') return

@@ -16,7 +16,7 @@ import {
   type StartRun,
   type StartRunMessage,
 } from './messages.ts'
-import { changePastRuns, readPastRuns, recordPastRun } from './past-runs.ts'
+import { changePastRuns, readPastRuns, withPastRun } from './past-runs.ts'
 import { resumeRun, type StartedRun, startRun } from './run.ts'
 import { RunFailure } from './run-failure.ts'
 import { readRunRecord, removeRunRecord } from './run-record.ts'
@@ -37,6 +37,8 @@ const journal = new Journal()
 const traces = new Traces(journal)
 /** The run under way, if any: a second click joins it. */
 let current: RunView | undefined
+/** Resolves when the newest run has ended and is on the list of past runs. */
+let ending: Promise<void> | undefined
 /** Open popups, and what they were shown last. */
 const popups = new Set<browser.Runtime.Port>()
 let shown: RunState | undefined
@@ -76,12 +78,18 @@ async function onStartRun(tracer: Tracer, request: StartRun): Promise<RunStarted
 }
 
 async function onReportRun(_: Tracer, { runId }: AboutRun) {
+  // Should this worker die on the way, the next one goes on.
+  await browser.alarms.create(UPLOAD, { delayInMinutes: RECOVERY_MINUTES })
+  // The person may be quicker than the list.
+  if (shown?.id === runId && shown.status !== 'running') await ending
   const report = await traces.report(runId)
   void upload()
   return report
 }
 
 async function onRenewIds(tracer: Tracer): Promise<void> {
+  // A run under way has the old ones: with the new ones in its trace, it would tie them together.
+  await ending
   await traces.forget()
   await renewIds()
   tracer.sessionId = await sessionId()
@@ -97,13 +105,16 @@ async function onForgetRuns(): Promise<void> {
 function track({ view, ended }: StartedRun): void {
   current = view
   const { id, startedAt } = view.state
-  void recordPastRun({ id, startedAt, status: 'running', trace: 'held' })
+  void changePastRuns((runs) => withPastRun(runs, { id, startedAt, status: 'running', trace: 'held' }))
   void browser.alarms.create(RECOVERY, { periodInMinutes: RECOVERY_MINUTES })
-  void ended.finally(async () => {
+  ending = ended.then(async () => {
     current = undefined
-    void browser.alarms.clear(RECOVERY)
-    await traces.settle(view.state)
-    await upload()
+    // Where storage cannot be read now, the next worker settles it.
+    await traces.settle(view.state).catch(() => undefined)
+  })
+  // The recovery alarm stays until then: a worker that dies before has the next one finish it.
+  void ending.then(upload).finally(() => {
+    if (!current) void browser.alarms.clear(RECOVERY)
   })
 }
 
@@ -120,7 +131,7 @@ async function upload(): Promise<void> {
     if (again === undefined) await browser.alarms.clear(UPLOAD)
     else await browser.alarms.create(UPLOAD, { when: again })
   } catch {
-    // Storage cannot be read now, so nothing was sent and nothing is lost.
+    // Storage cannot be read now: nothing is lost, and the next worker or the next run tries again.
   }
 }
 
@@ -137,13 +148,14 @@ async function boot(): Promise<Tracer> {
     if (!resumed || span.traceId !== record?.id) tracer.abandon(span, lost.diedAt)
   }
   if (resumed) track(resumed)
-  else if (record) await removeRunRecord()
+  else void browser.alarms.clear(RECOVERY)
+  if (record && !resumed) await removeRunRecord()
   const ended = resumed || !state ? undefined : endedState(state)
   if (ended && ended !== state) {
     show(ended)
     await writeRunState(ended).catch(unreadable)
   }
-  void settleLost(ended).then(upload)
+  void settleLost(ended, resumed?.view.state.id).then(upload)
   return tracer
 }
 
@@ -153,10 +165,10 @@ function endedState(state: RunState): RunState {
   return { ...state, status: 'failed', failure: RunFailure.of('interrupted').body, endedAt: Date.now() }
 }
 
-/** Settles the runs that a worker did not live to settle. `newest` is the newest run, ended. */
-async function settleLost(newest: RunState | undefined): Promise<void> {
+/** Settles the runs that a worker did not live to settle, but for the `resumed`. `newest` is the newest run, ended. */
+async function settleLost(newest: RunState | undefined, resumed: string | undefined): Promise<void> {
   for (const run of await readPastRuns()) {
-    if (run.status !== 'running' || run.id === current?.state.id) continue
+    if (run.status !== 'running' || run.id === resumed || run.id === current?.state.id) continue
     await traces.settle(run.id === newest?.id ? newest : endedState({ ...run, status: 'running', step: 'extract' }))
   }
 }

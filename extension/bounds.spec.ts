@@ -1,6 +1,7 @@
 import { expect } from '@playwright/test'
 import { tapRelay } from '../fixtures/relay/tap.ts'
 import * as names from '../names.ts'
+import { report } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { layOut } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
@@ -94,6 +95,8 @@ test('with storage full, the person sees their run and gets their PDF; what coul
     await later.close()
     await page.close()
     expect(await browser.worker.evaluate(stored('s:'))).toBe(0)
+    await report(browser, id)
+    expect(relay.kept, 'it can be reported all the same').toEqual([`/traces/${id}/keep`])
     await browser.worker.evaluate(() => chrome.storage.local.remove('filler'))
     await journey.generate('not-a-posting.html')
     await expect.poll(() => relay.bodies.length).toBe(1)

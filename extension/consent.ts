@@ -22,15 +22,20 @@ export async function readConsent(): Promise<boolean | undefined> {
  */
 export async function saveConsent(given: boolean): Promise<boolean> {
   const firefox = FIREFOX_DATA as Permissions
-  if (given && isFirefox()) {
-    // Asked before anything is awaited, or Firefox takes the click for over.
-    const answer = browser.permissions.request(firefox)
-    // A no until it is a yes: the question may close the popup, which then never hears the answer.
-    await browser.storage.local.set({ [KEY]: false })
-    given = await answer
-  } else if (isFirefox()) await browser.permissions.remove(firefox)
-  await browser.storage.local.set({ [KEY]: given })
-  return given
+  // Asked before anything is awaited, or Firefox takes the click for over.
+  const answer = given && isFirefox() ? browser.permissions.request(firefox) : undefined
+  // A no until it is a yes: the question may close the popup, which then never hears the answer.
+  await browser.storage.local.set({ [KEY]: given && !answer })
+  try {
+    if (!given && isFirefox()) await browser.permissions.remove(firefox)
+    if (!(await answer)) return given && !answer
+    await browser.storage.local.set({ [KEY]: true })
+    return true
+  } catch (error) {
+    // Firefox did not even ask: neither did we.
+    if (answer) await browser.storage.local.remove(KEY)
+    throw error
+  }
 }
 
 /**
@@ -52,11 +57,9 @@ export function followFirefox(): void {
   })
 }
 
-/** Calls back with every later answer; returns a function that stops it. */
-export function onConsent(callback: (given: boolean | undefined) => void): () => void {
-  const listener = (changes: Record<string, browser.Storage.StorageChange>, area: string) => {
+/** Calls back with every later answer. */
+export function onConsent(callback: (given: boolean | undefined) => void): void {
+  browser.storage.onChanged.addListener((changes, area) => {
     if (area === 'local' && changes[KEY]) callback(changes[KEY].newValue as boolean | undefined)
-  }
-  browser.storage.onChanged.addListener(listener)
-  return () => browser.storage.onChanged.removeListener(listener)
+  })
 }

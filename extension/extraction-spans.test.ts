@@ -29,23 +29,24 @@ function recorder() {
   return { spans, tracer: { start } as never }
 }
 const call = {} as Span
+const T = Date.now()
 const attempt = { source: 'json-ld', took: 2, gaveUp: 'no_json_ld' } as const
 
 test('two answers make one stage, from the first start to the last end, with the tries of both', () => {
   const { spans, tracer } = recorder()
   const posting = { source: 'readability', title: '', company: '', location: '', description: 'abc' } as const
-  recordExtraction(tracer, call, {
+  recordExtraction(tracer, call, T, {
     ...{ host: 'jobs.example', posting },
     attempted: [
-      { startTime: 10, attempts: [attempt] },
-      { startTime: 20, attempts: [{ source: 'readability', took: 5 }] },
+      { startTime: T + 10, attempts: [attempt] },
+      { startTime: T + 20, attempts: [{ source: 'readability', took: 5 }] },
     ],
   })
   expect(spans.map(({ name, startTime, endTime }) => ({ name, startTime, endTime }))).toEqual([
-    { name: 'content/extract_posting', startTime: 10, endTime: 25 },
-    { name: 'extract', startTime: 10, endTime: 25 },
-    { name: 'extract strategy', startTime: 10, endTime: 12 },
-    { name: 'extract strategy', startTime: 20, endTime: 25 },
+    { name: 'content/extract_posting', startTime: T + 10, endTime: T + 25 },
+    { name: 'extract', startTime: T + 10, endTime: T + 25 },
+    { name: 'extract strategy', startTime: T + 10, endTime: T + 12 },
+    { name: 'extract strategy', startTime: T + 20, endTime: T + 25 },
   ])
   expect(spans[1]?.attributes).toEqual({
     'pass_ats.stage': 'extract',
@@ -64,9 +65,13 @@ test('what a content script cannot have seen is dropped: free text, endless list
     { ...attempt, took: -1 },
     ...Array(1_000).fill(attempt),
   ]
-  recordExtraction(tracer, call, {
+  recordExtraction(tracer, call, T, {
     ...{ host: 'jobs.example/ada?token=1' },
-    attempted: [{ startTime: 10, attempts: hostile as never }],
+    attempted: [
+      { startTime: T + 10, attempts: hostile as never },
+      { startTime: T + 86_400_000, attempts: [attempt] },
+      { startTime: Number.NaN, attempts: [attempt] },
+    ],
   })
   expect(spans.filter(({ name }) => name === 'extract strategy')).toHaveLength(32 - 4)
   expect(JSON.stringify(spans)).not.toMatch(/quill|token|xxx/i)

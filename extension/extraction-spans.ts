@@ -23,9 +23,16 @@ import { markFailed, type Tracer } from './tracer/tracer.ts'
 const MAX_ATTEMPTS = 32
 /** More than background waits for the page. */
 const MAX_MS = 60_000
+/** Two processes read the clock a little apart. */
+const CLOCK_MS = 1_000
 /** Of strategies, and of their reasons to give up. */
 const CODE = /^[a-z][a-z_-]{0,31}$/
 const HOST = /^[a-z0-9.-]{1,253}$/
+
+/** Whether it can be the code of a strategy, and nothing that a page has written. */
+export function isCode(text: string): boolean {
+  return CODE.test(text)
+}
 
 /** What the content script's answers come to, of one message or two. */
 export interface Extracted {
@@ -38,9 +45,16 @@ export interface Extracted {
 /**
  * Records, under the `call`, the message as it was served, the stage, and the strategies that were tried. A content
  * script shares its process with the page, so what it says is held against what it can have seen, and the rest dropped.
+ * `askedAt` in epoch milliseconds.
  */
-export function recordExtraction(tracer: Tracer, call: Span, { posting, host, attempted }: Extracted): void {
-  const tries = attempted.filter(({ startTime }) => Number.isFinite(startTime)).flatMap(triesOf)
+export function recordExtraction(
+  tracer: Tracer,
+  call: Span,
+  askedAt: number,
+  { posting, host, attempted }: Extracted,
+): void {
+  const isNow = ({ startTime }: Attempted) => startTime > askedAt - CLOCK_MS && startTime < Date.now() + CLOCK_MS
+  const tries = attempted.filter(isNow).flatMap(triesOf)
   const [first, last] = [tries[0], tries.at(-1)]
   if (!first || !last) return
   const served = tracer.start(RPC_EXTRACT_POSTING, call, {

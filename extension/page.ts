@@ -5,7 +5,7 @@ import browser from 'webextension-polyfill'
 import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_EXTRACT_POSTING, RPC_SYSTEM } from '../names.ts'
 import type { Posting } from '../server/request-contract.ts'
 import contentScript from './content.ts?script&iife'
-import { type Extracted, recordExtraction } from './extraction-spans.ts'
+import { type Extracted, isCode, recordExtraction } from './extraction-spans.ts'
 import lastResort from './last-resort.ts?script&iife'
 import type { ExtractPosting, ExtractPostingMessage, PostingExtracted } from './messages.ts'
 import { RunFailure } from './run-failure.ts'
@@ -21,9 +21,11 @@ export async function askForPosting(tracer: Tracer, root: Span, tabId: number): 
     attributes: { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_EXTRACT_POSTING },
   })
   try {
+    const askedAt = Date.now()
     const extracted = await askTab(tabId)
     const { posting } = extracted
-    recordExtraction(tracer, call, extracted)
+    if (posting && !isCode(posting.source)) throw RunFailure.of('page_interrupted')
+    recordExtraction(tracer, call, askedAt, extracted)
     if (!posting) throw RunFailure.of('posting_not_found')
     return posting
   } catch (error) {

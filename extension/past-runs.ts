@@ -23,6 +23,13 @@ export interface PastRun {
   trace: 'held' | 'due' | 'sent' | 'dropped'
   /** The person reported it: `waiting` to be sent, or `sent` and kept by the relay. */
   report?: 'waiting' | 'sent'
+  /** Epoch milliseconds before which the relay is not asked again to keep it. */
+  keepNotBefore?: number
+}
+
+/** Whether something of it has still to be sent, given the person's consent. */
+export function isWanted({ status, trace, report }: PastRun, consent: boolean | undefined): boolean {
+  return status !== 'running' && (report === 'waiting' || (consent === true && trace === 'due'))
 }
 
 const KEY = 'runs'
@@ -38,10 +45,10 @@ export async function readPastRuns(): Promise<PastRun[]> {
  * Writes what `change` makes of the list. One change after another: two at once would lose one of them. Never
  * rejects: where storage takes nothing, a run must go on without being listed.
  */
-export async function changePastRuns(change: (runs: PastRun[]) => PastRun[]): Promise<void> {
+export async function changePastRuns(change: (runs: PastRun[]) => PastRun[] | Promise<PastRun[]>): Promise<void> {
   await navigator.locks.request(KEY, async () => {
     try {
-      await browser.storage.local.set({ [KEY]: change(await readPastRuns()).slice(0, KEPT) })
+      await browser.storage.local.set({ [KEY]: newest(await change(await readPastRuns())) })
     } catch {
       // The next change is made to the list as it was.
     }
@@ -49,18 +56,21 @@ export async function changePastRuns(change: (runs: PastRun[]) => PastRun[]): Pr
 }
 
 /** Puts the run on the list, or changes it there. */
-export function recordPastRun(run: PastRun): Promise<void> {
-  return changePastRuns((runs) => {
-    const known = runs.some(({ id }) => id === run.id)
-    return known ? runs.map((other) => (other.id === run.id ? { ...other, ...run } : other)) : [run, ...runs]
-  })
+export function withPastRun(runs: PastRun[], run: PastRun): PastRun[] {
+  const known = runs.some(({ id }) => id === run.id)
+  return known ? runs.map((other) => (other.id === run.id ? { ...other, ...run } : other)) : [run, ...runs]
 }
 
-/** Calls back with every later list; returns a function that stops it. */
-export function onPastRuns(callback: (runs: PastRun[]) => void): () => void {
-  const listener = (changes: Record<string, browser.Storage.StorageChange>, area: string) => {
+/** A report that waits is a promise made to the person: it goes last. */
+function newest(runs: PastRun[]): PastRun[] {
+  if (runs.length <= KEPT) return runs
+  const oldest = runs.findLastIndex(({ report }) => report !== 'waiting')
+  return newest(runs.toSpliced(oldest, 1))
+}
+
+/** Calls back with every later list. */
+export function onPastRuns(callback: (runs: PastRun[]) => void): void {
+  browser.storage.onChanged.addListener((changes, area) => {
     if (area === 'local' && changes[KEY]) callback((changes[KEY].newValue ?? []) as PastRun[])
-  }
-  browser.storage.onChanged.addListener(listener)
-  return () => browser.storage.onChanged.removeListener(listener)
+  })
 }

@@ -53,3 +53,27 @@ for (const death of DEATHS) {
     }
   })
 }
+
+test('of a run that had ended but for its last words the next worker says no other', async ({ journey }) => {
+  const { browser } = journey
+  await journey.settings('short')
+  const run = await journey.generate('lever.html')
+  // What a worker leaves that dies between the PDF and the end of the root span.
+  await browser.worker.evaluate(async (id) => {
+    const all = await chrome.storage.local.get(null)
+    const [key, root] = Object.entries(all).find(
+      ([key, value]) => key.startsWith('s:') && String(value).includes('generate resume'),
+    ) as [string, string]
+    const { endTime: _, ...open } = JSON.parse(root)
+    const active = { id, tabId: 1, clickedAt: Date.now(), accepted: true, lastEventId: 9 }
+    const runs = (all.runs as object[]).map((run) => ({ ...run, status: 'running' }))
+    await chrome.storage.local.set({ [key]: JSON.stringify(open), active, runs })
+  }, run.id)
+  await journey.anotherWorker()
+  const listed = () => browser.worker.evaluate(() => chrome.storage.local.get(['runs', 'active']))
+  await expect.poll(listed).toMatchObject({ runs: [{ id: run.id, status: 'done', trace: 'held' }] })
+  expect(await listed()).not.toHaveProperty('active')
+  await expect
+    .poll(() => browser.worker.evaluate(async () => (await chrome.alarms.getAll()).map(({ name }) => name)))
+    .toEqual(['upload'])
+})

@@ -175,3 +175,80 @@ test('spans that a relay refuses for good do not stand in the way, and are count
     await relay.close()
   }
 })
+
+test('a report that cannot be made now waits, whatever answers there, also beyond a day, and spans do not wait for keeping', async ({
+  journey,
+}) => {
+  const relay = await tapRelay({ status: 404 }, journey.relayUrl)
+  const { browser } = journey
+  const listed = async (id: string) => (await browser.worker.evaluate(pastRuns)).find((run) => run.id === id)
+  try {
+    await journey.settings('short', relay.url)
+    await journey.consent(true)
+    const done = await journey.generate('lever.html')
+    // Something answers at the address, but it is no relay.
+    await report(browser, done.id)
+    expect(await listed(done.id)).toMatchObject({ trace: 'held', report: 'waiting' })
+    // The next day the relay is there, and keeps no more traces this hour.
+    await browser.worker.evaluate(async () => {
+      const all = await chrome.storage.local.get(null)
+      const older = Object.entries(all).flatMap(([key, value]) => {
+        if (!key.startsWith('s:')) return []
+        const span = JSON.parse(value as string)
+        for (const time of ['startTime', 'endTime']) span[time][0] -= 25 * 3_600
+        return [[key, JSON.stringify(span)]]
+      })
+      await chrome.storage.local.set(Object.fromEntries(older))
+      await chrome.storage.local.remove('breaker')
+    })
+    const before = relay.bodies.length
+    relay.answerWith({ status: 200 }, { status: 429, headers: { 'retry-after': '1800' } })
+    const failed = await journey.generate('not-a-posting.html')
+    await expect.poll(async () => (await listed(failed.id))?.trace).toBe('sent')
+    await expect.poll(() => listed(done.id)).toMatchObject({ trace: 'sent', report: 'waiting' })
+    expect(relay.kept.length, 'one more, and no other before half an hour is over').toBe(1)
+    expect(relay.bodies.slice(before).flatMap((body) => layOut(body).rows).length).toBeGreaterThan(15)
+    const again = await journey.generate('not-a-posting.html')
+    await expect.poll(async () => (await listed(again.id))?.trace).toBe('sent')
+    expect(relay.kept.length).toBe(1)
+    // The person asks again, and by then it is possible.
+    relay.answerWith({ status: 200 })
+    await report(browser, done.id)
+    expect(await listed(done.id)).toMatchObject({ trace: 'sent', report: 'sent' })
+  } finally {
+    await relay.close()
+  }
+})
+
+test('consent that is taken back in the middle of an upload ends it', async ({ journey }) => {
+  const relay = await tapRelay({ status: 503, headers: { 'retry-after': '600' } }, journey.relayUrl)
+  const { browser } = journey
+  try {
+    await journey.settings('short', relay.url)
+    await journey.consent(true)
+    const run = await journey.generate('not-a-posting.html')
+    await expect.poll(() => browser.worker.evaluate(stored('breaker'))).toBe(1)
+    // As many spans as make five requests.
+    await browser.worker.evaluate(async (traceId) => {
+      const all = await chrome.storage.local.get(null)
+      const span = JSON.parse(Object.entries(all).find(([key]) => key.startsWith('s:'))?.[1] as string)
+      const copies = Array.from({ length: 1_000 }, (_, index) => {
+        const spanId = (index + 1).toString(16).padStart(16, '0')
+        return [`s:${spanId}`, JSON.stringify({ ...span, traceId, spanId })]
+      })
+      await chrome.storage.local.set(Object.fromEntries(copies))
+      await chrome.storage.local.remove('breaker')
+    }, run.id)
+    const before = relay.bodies.length
+    relay.answerWith({ status: 200 })
+    relay.during(() => journey.consent(false))
+    await journey.generate('lever.html')
+    await expect
+      .poll(async () => (await browser.worker.evaluate(pastRuns)).map(({ trace }) => trace))
+      .toEqual(['held', 'held'])
+    expect(relay.bodies.length - before).toBe(1)
+    expect(await browser.worker.evaluate<number>(stored('s:'))).toBeGreaterThan(800)
+  } finally {
+    await relay.close()
+  }
+})

@@ -35,7 +35,7 @@ async function changeConsent(): Promise<void> {
   try {
     const given = await saveConsent(wanted)
     consent.checked = given
-    if (given) say(consentStatus, 'ok', 'Saved. Failed runs are sent from now on.')
+    if (given) say(consentStatus, 'ok', 'Saved. Runs in which something fails are sent from now on.')
     else if (wanted) say(consentStatus, 'plain', 'Nothing is sent by itself: the browser was told no.')
     else say(consentStatus, 'ok', 'Saved. Nothing is sent by itself any more.')
   } catch {
@@ -46,7 +46,7 @@ async function changeConsent(): Promise<void> {
 
 async function renewIds(): Promise<void> {
   const status = part('sent-renew-status', HTMLElement)
-  say(status, 'plain', '')
+  say(status, 'plain', 'Waiting for the run under way to end, if there is one…')
   const done = await asked(RENEW_IDS)
   if (done) say(status, 'ok', 'The IDs are new, and records with the old ones are deleted.')
   else say(status, 'failed', 'Not done: the extension did not answer. Try again.')

@@ -134,7 +134,7 @@ export function standingOf(run: PastRun | undefined, { state, body }: Report): S
 }
 
 const CONTENT_WORDS =
-  'This is all that is sent: steps, times, error codes, browser version, random IDs, and the job site’s name such as jobs.lever.co. Never your profile, the posting’s text, or the page’s address.'
+  'This is all that is sent: steps, times, sizes and error codes; your browser’s version, language and system; the address of the resume service; random IDs; and the job site’s name such as jobs.lever.co. Never your profile, the posting’s text, or the page’s address.'
 
 /** What the service, or its absence, answered. */
 export function answerOf({ state, again }: Report, id: string): string {

@@ -38,7 +38,8 @@ export async function trip(retryAfterMs: number | undefined): Promise<number> {
   const wait =
     retryAfterMs === undefined ? backOff * (0.5 + Math.random() / 2) : Math.min(retryAfterMs, LONGEST_WAIT_MS)
   const open: Open = { failures: failures + 1, notBefore: Date.now() + wait, asked: retryAfterMs !== undefined }
-  await browser.storage.local.set({ [KEY]: open })
+  // Where storage takes nothing, the alarm at least is set for that time.
+  await browser.storage.local.set({ [KEY]: open }).catch(() => undefined)
   return open.notBefore
 }
 

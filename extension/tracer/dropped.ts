@@ -1,4 +1,4 @@
-/** How many spans were let go unsent, and why: told with the next that are sent. */
+/** How many spans were let go unsent, or could not be written as they were, and why: told with the next that are sent. */
 
 import browser from 'webextension-polyfill'
 import {

@@ -63,8 +63,8 @@ export class Journal implements SpanProcessor {
   /** Writes under way, so that a flush sees all that has ended. */
   readonly #writes = new Set<Promise<unknown>>()
   #heartbeat: ReturnType<typeof setInterval> | undefined
-  /** Spans that storage did not take. */
-  #unwritten = 0
+  /** IDs of spans that storage did not take. */
+  readonly #unwritten = new Set<string>()
 
   onStart(span: ReadableSpan): void {
     this.#open.set(span.spanContext().spanId, span)
@@ -113,7 +113,7 @@ export class Journal implements SpanProcessor {
         .set(batch)
         // Storage is full or gone: the spans are lost, the run must not be.
         .catch(() => {
-          this.#unwritten += Object.keys(batch).length - 1
+          for (const key of Object.keys(batch)) if (key !== HEARTBEAT) this.#unwritten.add(key)
         })
         .finally(() => this.#writes.delete(write))
       this.#writes.add(write)
@@ -128,24 +128,29 @@ export class Journal implements SpanProcessor {
     return { open, diedAt: Math.max(heartbeat, ...begun) }
   }
 
-  /** The ended traces, oldest first, after those that are over the bounds have gone; and what went, by why. */
-  async ended(): Promise<{ traces: EndedTrace[]; gone: EndedTrace[]; dropped: Dropped }> {
+  /**
+   * The ended traces, oldest first, after those that are over the bounds have gone; and what went, by why. Those that
+   * somebody waits for (`wanted`) do not expire, and are the last to make room.
+   */
+  async ended(wanted: ReadonlySet<string>): Promise<{ traces: EndedTrace[]; gone: EndedTrace[]; dropped: Dropped }> {
     await this.forceFlush()
     const { spans, bytes, unreadable } = await this.#read()
     const traces = [...Map.groupBy(spans, ({ traceId }) => traceId)]
       .flatMap(([traceId, all]) => endedTrace(traceId, all, bytes))
       .sort((a, b) => a.endedAt - b.endedAt)
-    const expired = traces.filter(({ endedAt }) => endedAt < Date.now() - HELD_MS)
-    const current = traces.slice(expired.length)
-    const held = newestWithin(MAX_BYTES, current.slice(-MAX_TRACES))
-    const evicted = current.slice(0, current.length - held.length)
+    const isWanted = ({ traceId }: EndedTrace) => wanted.has(traceId)
+    const expired = traces.filter((trace) => trace.endedAt < Date.now() - HELD_MS && !isWanted(trace))
+    const current = traces.filter((trace) => !expired.includes(trace))
+    const byNeed = [...current.filter((trace) => !isWanted(trace)), ...current.filter(isWanted)]
+    const held = newestWithin(MAX_BYTES, byNeed.slice(-MAX_TRACES))
+    const evicted = byNeed.slice(0, byNeed.length - held.length)
     const gone = [...expired, ...evicted]
     await this.remove(gone.flatMap((trace) => trace.spans))
     if (unreadable.length > 0) await browser.storage.local.remove(unreadable)
-    const unwritten = this.#unwritten
-    this.#unwritten = 0
+    const unwritten = this.#unwritten.size
+    this.#unwritten.clear()
     return {
-      traces: held,
+      traces: held.sort((a, b) => a.endedAt - b.endedAt),
       gone,
       dropped: {
         expired: spanCount(expired),

@@ -12,7 +12,7 @@ const ANSWER_MS = 10_000
 const SCOPE: InstrumentationScope = { name: SERVICE_EXTENSION }
 
 /** `refused` is for good: sent again it would be refused again. */
-export type Outcome = { kind: 'taken' } | { kind: 'refused'; status: number } | Failed
+export type Outcome = { kind: 'taken' } | { kind: 'refused' } | Failed
 /** `retryAfterMs` when the relay said how long to stay away. */
 export interface Failed {
   kind: 'failed'
@@ -29,21 +29,31 @@ export function requestBody(spans: readonly EndedSpan[], attributes: ResourceAtt
   return JsonTraceSerializer.serializeRequest(readable) as Uint8Array<ArrayBuffer>
 }
 
-/** Never rejects. */
+/** Refused is only what the relay itself calls malformed or too large. Never rejects. */
 export function sendSpans(
   relayUrl: string,
   spans: readonly EndedSpan[],
   attributes: ResourceAttributes,
 ): Promise<Outcome> {
-  return post(`${relayUrl}/v1/traces`, requestBody(spans, attributes))
+  const isRefusal = async ({ status }: Response) => status === 400 || status === 413
+  return post(`${relayUrl}/v1/traces`, isRefusal, requestBody(spans, attributes))
 }
 
-/** Asks the relay to keep what it has of a trace beyond its day. Never rejects. */
+/** Asks the relay to keep what it has of a trace beyond its day. Refused when it has nothing of it. Never rejects. */
 export function askToKeep(relayUrl: string, traceId: string): Promise<Outcome> {
-  return post(`${relayUrl}/traces/${traceId}/keep`)
+  const isRefusal = async (response: Response) => {
+    const body: unknown = response.status === 404 ? await response.json().catch(() => undefined) : undefined
+    // Anybody can answer 404; what is missing there may be the relay.
+    return (body as { error?: { code?: unknown } } | undefined)?.error?.code === 'trace_not_found'
+  }
+  return post(`${relayUrl}/traces/${traceId}/keep`, isRefusal)
 }
 
-async function post(url: string, body?: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+async function post(
+  url: string,
+  isRefusal: (response: Response) => Promise<boolean>,
+  body?: Uint8Array<ArrayBuffer>,
+): Promise<Outcome> {
   try {
     const response = await fetch(url, {
       method: 'POST',
@@ -52,10 +62,11 @@ async function post(url: string, body?: Uint8Array<ArrayBuffer>): Promise<Outcom
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_MS),
     })
-    await response.body?.cancel()
+    const refused = !response.ok && (await isRefusal(response))
+    if (!response.bodyUsed) await response.body?.cancel()
     if (response.ok) return { kind: 'taken' }
-    const temporary = response.status === 429 || response.status >= 500
-    return temporary ? { kind: 'failed', ...retryAfter(response) } : { kind: 'refused', status: response.status }
+    // All else may be another's answer: a wrong address, a portal that wants a sign-in first.
+    return refused ? { kind: 'refused' } : { kind: 'failed', ...retryAfter(response) }
   } catch {
     return { kind: 'failed' }
   }
