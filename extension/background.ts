@@ -17,11 +17,13 @@ import {
   type StartRunMessage,
 } from './messages.ts'
 import { changePastRuns, readPastRuns, recordPastRun } from './past-runs.ts'
+import { forgetAccess, prepareAccess } from './relay-access.ts'
 import { resumeRun, type StartedRun, startRun } from './run.ts'
 import { RunFailure } from './run-failure.ts'
 import { readRunRecord, removeRunRecord } from './run-record.ts'
 import { onRunStateRemoved, type RunState, readRunState, removeRunState, writeRunState } from './run-state.ts'
 import type { RunView } from './run-view.ts'
+import { readSettings } from './settings.ts'
 import { renewIds, sessionId } from './tracer/identity.ts'
 import { Journal } from './tracer/journal.ts'
 import { Tracer } from './tracer/tracer.ts'
@@ -37,6 +39,8 @@ const journal = new Journal()
 const traces = new Traces(journal)
 /** The run under way, if any: a second click joins it. */
 let current: RunView | undefined
+/** Settles with it. */
+let ended: Promise<void> | undefined
 /** Open popups, and what they were shown last. */
 const popups = new Set<browser.Runtime.Port>()
 let shown: RunState | undefined
@@ -84,6 +88,7 @@ async function onReportRun(_: Tracer, { runId }: AboutRun) {
 async function onRenewIds(tracer: Tracer): Promise<void> {
   await traces.forget()
   await renewIds()
+  await forgetAccess(current && ended)
   tracer.sessionId = await sessionId()
 }
 
@@ -94,8 +99,10 @@ async function onForgetRuns(): Promise<void> {
   if (!current) await removeRunState()
 }
 
-function track({ view, ended }: StartedRun): void {
+function track(run: StartedRun): void {
+  const { view } = run
   current = view
+  ended = run.ended
   const { id, startedAt } = view.state
   void recordPastRun({ id, startedAt, status: 'running', trace: 'held' })
   void browser.alarms.create(RECOVERY, { periodInMinutes: RECOVERY_MINUTES })
@@ -129,6 +136,7 @@ async function boot(): Promise<Tracer> {
   const tracer = new Tracer(journal, await sessionId())
   // Where storage cannot be read there is nothing to take up, and a new run must start all the same.
   const unreadable = () => undefined
+  void readSettings().then(({ relayUrl }) => prepareAccess(relayUrl), unreadable)
   const lost = (await journal.lost().catch(unreadable)) ?? { open: [], diedAt: Date.now() }
   const record = await readRunRecord().catch(unreadable)
   const state = await readRunState().catch(unreadable)

@@ -75,7 +75,9 @@ export function createApp(parts: Parts) {
   app.post('/traces/:id/keep', access.gate('keeps'))
   app.post('/generate', access.gate('runs'))
   app.post('/compile', access.gate('runs'))
-  app.use('/runs/:id/*', access.gate('nothing'))
+  // By their whole paths, because a refusal names its route on the span.
+  app.get('/runs/:id/events', access.gate('nothing'))
+  app.get('/runs/:id/resume.pdf', access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
   app.route('/', createConsole({ store, flushSpans, now }))
   app.route('/', createKeeping({ store, flushSpans, log, now }))

@@ -5,6 +5,7 @@ import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-web'
 import { SERVICE_EXTENSION } from '../../names.ts'
+import { fetchAsInstall } from '../relay-access.ts'
 import type { EndedSpan } from './journal.ts'
 import { TRACE_FLAGS } from './tracer.ts'
 
@@ -45,16 +46,15 @@ export function askToKeep(relayUrl: string, traceId: string): Promise<Outcome> {
 
 async function post(url: string, body?: Uint8Array<ArrayBuffer>): Promise<Outcome> {
   try {
-    const response = await fetch(url, {
+    const response = await fetchAsInstall(url, {
       method: 'POST',
       ...(body ? { headers: { 'content-type': 'application/json' }, body } : {}),
-      credentials: 'omit',
-      redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_MS),
     })
     await response.body?.cancel()
     if (response.ok) return { kind: 'taken' }
-    const temporary = response.status === 429 || response.status >= 500
+    // 401 or 403: by another token the relay may take them yet.
+    const temporary = [401, 403, 429].includes(response.status) || response.status >= 500
     return temporary ? { kind: 'failed', ...retryAfter(response) } : { kind: 'refused', status: response.status }
   } catch {
     return { kind: 'failed' }
