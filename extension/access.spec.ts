@@ -11,7 +11,7 @@ interface Stored {
   relayUrl: string
   token: string
   refresh: string
-  renewAt: number
+  expiresAt: number
 }
 
 const access = async ({ browser }: Journey) =>
@@ -72,9 +72,9 @@ test('a token is renewed by the worker that finds it old, one that the relay ref
     expect((await journey.generate('lever.html')).status).toBe('done')
     const first = await access(journey)
 
-    await change(journey, { renewAt: 0 })
+    await change(journey, { expiresAt: Date.now() + 300_000 })
     await expect.poll(() => relay.installs).toEqual(['/installs', '/installs/refresh'])
-    await expect.poll(async () => (await access(journey)).renewAt).toBeGreaterThan(Date.now())
+    await expect.poll(async () => (await access(journey)).expiresAt).toBeGreaterThan(Date.now() + 3_000_000)
     expect(installOf(await access(journey))).toBe(installOf(first))
 
     await change(journey, { token: `${first.token}x` })

@@ -8,7 +8,7 @@ const KEY = 'access'
 const AHEAD_MS = 10 * 60_000
 const ANSWER_MS = 10_000
 
-type Access = Pick<InstallAccess, 'token' | 'refresh'> & { relayUrl: string; renewAt: number }
+type Access = Pick<InstallAccess, 'token' | 'refresh'> & { relayUrl: string; expiresAt: number }
 
 /** What is in storage, or would be: it may be full. */
 let known: Access | undefined
@@ -20,7 +20,8 @@ let known: Access | undefined
 export async function fetchAsInstall(url: string, init: RequestInit): Promise<Response> {
   const { origin } = new URL(url)
   for (let refused: string | undefined; ; ) {
-    const token = await tokenFor(origin, refused)
+    // What is known is used at once, also while another is on its way.
+    const token = good(origin, refused) ?? (await tokenFor(origin, refused))
     if (typeof token !== 'string') return token
     const headers = { ...init.headers, authorization: `Bearer ${token}` }
     const response = await fetch(url, { ...init, headers, credentials: 'omit', redirect: 'error' })
@@ -31,34 +32,41 @@ export async function fetchAsInstall(url: string, init: RequestInit): Promise<Re
 
 /** Sees to it that there is a token when one is needed. Tells nobody when there is none: who needs it will. */
 export function prepareAccess(relayUrl: string): void {
-  tokenFor(relayUrl).catch(() => {})
+  tokenFor(relayUrl, undefined, AHEAD_MS).catch(() => {})
 }
 
 /** From now on this is another install; for the run that is under way only when that has `ended`, or its PDF is lost. */
 export async function forgetAccess(ended: Promise<unknown> | undefined): Promise<void> {
-  await browser.storage.local.remove(KEY)
+  const forget = () => navigator.locks.request(KEY, () => browser.storage.local.remove(KEY))
+  await forget()
   const forgotten = Promise.resolve(ended).then(() => {
     known = undefined
-    return browser.storage.local.remove(KEY)
+    return forget()
   })
   if (!ended) await forgotten
 }
 
-/** A token that is good for a while yet and not `refused`, or the answer of a relay that gives none. */
-function tokenFor(relayUrl: string, refused?: string): Promise<string | Response> {
+/** The token for this relay, unless it is `refused` or ends within `aheadMs`. */
+function good(relayUrl: string, refused?: string, aheadMs = 0): string | undefined {
+  if (known?.relayUrl !== relayUrl || known.token === refused) return undefined
+  return Date.now() < known.expiresAt - aheadMs ? known.token : undefined
+}
+
+/** A good token, or the answer of a relay that gives none. */
+function tokenFor(relayUrl: string, refused?: string, aheadMs?: number): Promise<string | Response> {
   // One at a time: two that register at once would be two installs.
   return navigator.locks.request(KEY, async () => {
     known ??= (await browser.storage.local.get(KEY).catch(() => ({}) as Record<string, unknown>))[KEY] as Access
-    const mine = known?.relayUrl === relayUrl ? known : undefined
-    const good = mine && mine.token !== refused ? mine.token : undefined
-    if (mine && good && Date.now() < mine.renewAt) return good
-    let answer = mine && (await ask(`${relayUrl}/installs/refresh`, JSON.stringify({ refresh: mine.refresh })))
+    const token = good(relayUrl, refused, aheadMs)
+    if (token) return token
+    const mine = known?.relayUrl === relayUrl ? JSON.stringify({ refresh: known.refresh }) : undefined
+    let answer = mine && (await ask(`${relayUrl}/installs/refresh`, mine))
     if (!answer || answer.status === 401) answer = await ask(`${relayUrl}/installs`)
-    if (!answer.ok) return good ?? answer
-    const { token, refresh, expiresInS }: InstallAccess = await answer.json()
-    known = { relayUrl, token, refresh, renewAt: Date.now() + expiresInS * 1_000 - AHEAD_MS }
+    if (!answer.ok) return good(relayUrl, refused) ?? answer
+    const { expiresInS, ...given }: InstallAccess = await answer.json()
+    known = { relayUrl, token: given.token, refresh: given.refresh, expiresAt: Date.now() + expiresInS * 1_000 }
     await browser.storage.local.set({ [KEY]: known }).catch(() => {})
-    return token
+    return given.token
   })
 }
 

@@ -348,6 +348,14 @@ test('Spans are charged by bytes and, once they are known, by number; what is re
   expect(access.refusals.quota_install).toBe(3)
 })
 
+test('Of a length that was only announced nothing is charged', async () => {
+  const { send, register, spans } = await relay({ limits: { ...NO_LIMITS, overall: { bytes: 10_000 } } })
+  const headers = { ...(await register()), ...JSON_SPANS }
+  const liar = await send('/v1/traces', { headers: { ...headers, 'content-length': '999999999999999' }, body: '{}' })
+  expect(liar.status).toBe(413)
+  expect((await send('/v1/traces', { headers, body: spans(1) })).status).toBe(200)
+})
+
 test('Keeps are counted by install, and what all of an address or of everybody asks for together, too', async () => {
   const keep = `/traces/${TRACE_ID}/keep`
   for (const [level, unit, path] of [

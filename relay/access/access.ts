@@ -10,7 +10,7 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { BodyTooLarge, readBounded } from '../bounded-body.ts'
 import { createAddressOf } from './address.ts'
 import { answerRefusal } from './answer.ts'
-import { createQuotas, type Holders, type Limits, type Unit } from './quotas.ts'
+import { createQuotas, type Exceeded, type Holders, type Limits, type Unit } from './quotas.ts'
 import { noRefusals, Refused } from './refusal.ts'
 import { createServiceKeys, type ServiceKey } from './service-keys.ts'
 import { createTokens } from './tokens.ts'
@@ -49,7 +49,10 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
   const refusals = noRefusals()
 
   function charge(holders: Holders, unit: Unit, cost: number): void {
-    const exceeded = quotas.charge({ overall: '', ...holders }, unit, cost)
+    refuseIf(quotas.charge({ overall: '', ...holders }, unit, cost))
+  }
+
+  function refuseIf(exceeded: Exceeded | undefined): void {
     if (exceeded) throw new Refused(`quota_${exceeded.level}`, exceeded)
   }
 
@@ -74,18 +77,19 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
         if (price !== 'spans') throw new Refused('service_not_allowed')
       } else {
         const holders = { install: caller.id, address: from(c) }
-        if (price === 'spans') c.set('meter', meter(holders, Number(c.req.header('content-length')) || 0))
+        if (price === 'spans') c.set('meter', meter(c, holders))
         else if (price !== 'nothing') charge(holders, price, 1)
       }
       await next()
     }
   }
 
-  /** Charges the announced length at once, before any of it is read, and what comes beyond it when it has come. */
-  function meter(holders: Holders, announced: number): Meter {
-    charge(holders, 'bytes', announced)
+  /** Refuses what is announced as too much before it is read. Only what comes is charged: a length is easily written. */
+  function meter(c: Context, holders: Holders): Meter {
+    const announced = Number(c.req.header('content-length')) || 0
+    refuseIf(quotas.exceeded({ overall: '', ...holders }, 'bytes', announced))
     return {
-      bytes: (count) => charge(holders, 'bytes', Math.max(0, count - announced)),
+      bytes: (count) => charge(holders, 'bytes', count),
       spans: (count) => charge(holders, 'spans', count),
     }
   }

@@ -45,11 +45,13 @@ export type Holders = Partial<Record<Level, string>>
 export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX_BUCKETS) {
   const buckets: Record<Level, Map<string, Bucket>> = { install: new Map(), address: new Map(), overall: new Map() }
 
-  /** What is in a bucket by now. A clock that was set back fills nothing, and takes nothing. */
+  /** What is in a bucket by now. */
   function leftIn(key: string, level: Level, limit: number): number {
     const bucket = buckets[level].get(key)
     if (!bucket) return limit
-    return Math.min(limit, bucket.left + (Math.max(0, now() - bucket.at) * limit) / HOUR_MS)
+    // A clock that was set back fills nothing, and goes on from where it is.
+    bucket.at = Math.min(bucket.at, now())
+    return Math.min(limit, bucket.left + ((now() - bucket.at) * limit) / HOUR_MS)
   }
 
   function fill(key: string, level: Level, left: number): void {
@@ -61,29 +63,40 @@ export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX
     if (all.size > maxBuckets && oldest !== undefined) all.delete(oldest)
   }
 
+  function bucketsOf(holders: Holders, unit: Unit) {
+    return LEVELS.flatMap((level) => {
+      const [holder, limit] = [holders[level], limits[level][unit]]
+      if (holder === undefined || limit === undefined) return []
+      const key = `${unit} ${holder}`
+      return [{ level, limit, key, left: leftIn(key, level, limit) }]
+    })
+  }
+
+  /**
+   * Which bucket holds less than `cost`, the one to wait for longest. What costs more than a bucket ever holds needs
+   * a full one.
+   */
+  function exceeded(holders: Holders, unit: Unit, cost: number): Exceeded | undefined {
+    const [longest] = bucketsOf(holders, unit)
+      .map(({ level, limit, left }) => ({ level, unit, limit, left, missing: Math.min(cost, limit) - left }))
+      .filter(({ missing }) => missing > 0)
+      .map(({ missing, left, ...rest }) => ({
+        ...rest,
+        left: Math.max(0, Math.floor(left)),
+        retryAfterS: Math.max(1, Math.ceil((missing * HOUR_MS) / rest.limit / 1_000)),
+      }))
+      .sort((a, b) => b.retryAfterS - a.retryAfterS)
+    return longest
+  }
+
   return {
-    /**
-     * Takes `cost` from every holder's bucket, or from none and tells which ran out, the one to wait for longest. What
-     * costs more than a bucket ever holds needs a full one, and leaves a debt.
-     */
+    exceeded,
+
+    /** Takes `cost` from every bucket, which may leave a debt; or from none, and tells which one is exceeded. */
     charge(holders: Holders, unit: Unit, cost: number): Exceeded | undefined {
-      const asked = LEVELS.flatMap((level) => {
-        const [holder, limit] = [holders[level], limits[level][unit]]
-        if (holder === undefined || limit === undefined) return []
-        const key = `${unit} ${holder}`
-        return [{ level, limit, key, left: leftIn(key, level, limit) }]
-      })
-      const short = asked
-        .map(({ level, limit, left }) => ({ level, unit, limit, left, missing: Math.min(cost, limit) - left }))
-        .filter(({ missing }) => missing > 0)
-        .map(({ missing, left, ...rest }) => ({
-          ...rest,
-          left: Math.max(0, Math.floor(left)),
-          retryAfterS: Math.max(1, Math.ceil((missing * HOUR_MS) / rest.limit / 1_000)),
-        }))
-        .sort((a, b) => b.retryAfterS - a.retryAfterS)
-      if (short[0]) return short[0]
-      for (const { level, key, left } of asked) fill(key, level, left - cost)
+      const short = exceeded(holders, unit, cost)
+      if (short) return short
+      for (const { level, key, left } of bucketsOf(holders, unit)) fill(key, level, left - cost)
       return undefined
     },
 
