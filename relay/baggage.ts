@@ -6,7 +6,7 @@ import { ATTR_SESSION_ID } from '../names.ts'
 /** As crypto.randomUUID makes it. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
-/** The header with what may go further; undefined when nothing of it may. Baggage goes to models too, so nobody else fills it. */
+/** The header with what may go further; undefined when nothing of it may. Services pass on whatever is in it. */
 export function allowedBaggage(header: string | undefined): string | undefined {
   for (const entry of (header ?? '').split(',')) {
     const [name, value = ''] = entry.replace(/;.*$/, '').split('=', 2)
