@@ -64,3 +64,15 @@ test('Buckets are bounded: the one that was not asked for longest is forgotten, 
   expect(runs('install 9999')).toBeDefined()
   expect(runs('install 1')).toBeUndefined()
 })
+
+test('A bucket that is asked for again is among the last to be forgotten', () => {
+  const { runs } = quotas(limits(2), 100)
+  const others = (from: number) => {
+    for (let n = 0; n < 60; n++) runs(`install ${from + n}`)
+  }
+  runs('busy')
+  others(0)
+  runs('busy')
+  others(60)
+  expect(runs('busy')).toBeDefined()
+})
