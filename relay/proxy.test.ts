@@ -45,7 +45,7 @@ async function relayTo(
   /** As an install asks. */
   const ask = (path: string, { headers, ...init }: RequestInit = {}) =>
     fetch(url + path, { headers: { ...install, ...headers }, ...init })
-  return { url, ask, install, breaker, shutdown }
+  return { app, url, ask, install, breaker, shutdown }
 }
 
 /** A server that hands every request to the test. */
@@ -285,6 +285,19 @@ test('A client that leaves ends the request to the server, after its headers and
     await closed
     expect(performance.now() - left).toBeLessThan(500)
   }
+})
+
+test('Of a client that has left while its token was looked at the server never hears', async () => {
+  const reached: string[] = []
+  const { app, ask, install } = await relayTo((incoming, response) => {
+    reached.push(incoming.url ?? '')
+    response.end()
+  })
+  const answer = await app.request(EVENTS, { headers: install, signal: AbortSignal.abort() })
+  expect(answer.status).toBe(499)
+  // What came to the server before this did, would be before this in the list.
+  await ask(`/runs/${TRACE_ID}/resume.pdf`)
+  expect(reached).toEqual([`/runs/${TRACE_ID}/resume.pdf`])
 })
 
 test('A server that breaks off breaks the answer off, too', async () => {

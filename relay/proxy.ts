@@ -95,6 +95,8 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
     const left = new AbortController()
     const leave = () => left.abort()
     c.req.raw.signal.addEventListener('abort', leave, { once: true })
+    // While its token was looked at: of what has happened no listener hears.
+    if (c.req.raw.signal.aborted) leave()
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(new DeadlineExceeded('No answer in time.')), hop.deadlineMs)
     try {
