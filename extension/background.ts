@@ -17,11 +17,13 @@ import {
   type StartRunMessage,
 } from './messages.ts'
 import { changePastRuns, readPastRuns, withPastRun } from './past-runs.ts'
+import { forgetAccess, prepareAccess } from './relay-access.ts'
 import { resumeRun, type StartedRun, startRun } from './run.ts'
 import { RunFailure } from './run-failure.ts'
 import { readRunRecord, removeRunRecord } from './run-record.ts'
 import { onRunStateRemoved, type RunState, readRunState, removeRunState, writeRunState } from './run-state.ts'
 import type { RunView } from './run-view.ts'
+import { readSettings } from './settings.ts'
 import { renewIds, sessionId } from './tracer/identity.ts'
 import { Journal } from './tracer/journal.ts'
 import { Tracer } from './tracer/tracer.ts'
@@ -92,6 +94,7 @@ async function onRenewIds(tracer: Tracer): Promise<void> {
   await ending
   await traces.forget()
   await renewIds()
+  await forgetAccess()
   tracer.sessionId = await sessionId()
 }
 
@@ -191,6 +194,11 @@ browser.runtime.onConnect.addListener((port) => {
   popups.add(port)
   port.onDisconnect.addListener(() => popups.delete(port))
   void booted.then(() => shown && port.postMessage(shown))
+  // Who opens the popup may be about to press Generate, and nobody else has a use for it.
+  void readSettings().then(
+    ({ relayUrl }) => prepareAccess(relayUrl),
+    () => undefined,
+  )
 })
 onRunStateRemoved(() => {
   shown = undefined

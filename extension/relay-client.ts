@@ -9,6 +9,7 @@ import {
   ATTR_URL_FULL,
 } from '../names.ts'
 import { ErrorBody } from '../server/contract.ts'
+import { fetchAsInstall, prepareAccess } from './relay-access.ts'
 import { RunFailure } from './run-failure.ts'
 import { markFailed, type Tracer } from './tracer/tracer.ts'
 
@@ -30,6 +31,7 @@ export class RelayClient {
   constructor(url: string, tracer: Tracer) {
     this.#url = url
     this.#tracer = tracer
+    prepareAccess(url)
   }
 
   /**
@@ -66,12 +68,10 @@ export class RelayClient {
 
   async #fetch(url: URL, { method, body, headers, signal }: RelayRequest, context: Record<string, string>) {
     try {
-      return await fetch(url, {
+      return await fetchAsInstall(url.href, {
         method,
         headers: { ...context, ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
         signal,
-        credentials: 'omit',
-        redirect: 'error',
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
     } catch (cause) {
@@ -85,6 +85,7 @@ async function failureOf(response: Response): Promise<RunFailure> {
   const body: unknown = await response.json().catch(() => undefined)
   if (ErrorBody.is(body)) return new RunFailure(body.error)
   if ([502, 503, 504].includes(response.status)) return RunFailure.of('server_unreachable')
+  if (response.status === 429) return RunFailure.of('rate_limited')
   if (response.status === 413) return RunFailure.of('request_too_large')
   // Nothing of ours answers like this: the address leads somewhere else.
   return RunFailure.of('relay_unreachable')

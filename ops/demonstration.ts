@@ -2,6 +2,7 @@
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type AboutRunMessage, REPORT_RUN } from '../extension/messages.ts'
 import type { RunState } from '../extension/run-state.ts'
 import { ATTR_HTTP_RESPONSE_STATUS_CODE, ATTR_URL_FULL } from '../names.ts'
@@ -44,17 +45,18 @@ export async function demonstrate(options: {
     if (!run.pdf) throw new Error(`${run.failure?.message} ${run.failure?.advice}\n  Its trace: ${trace}`)
     await report(browser, run.id)
     const waterfall = await wholeTrace(options.relayUrl, run.id)
-    const pdf = `${options.relayUrl}/runs/${run.id}/resume.pdf`
+    const pdfPath = await keepPdf(browser, run.id, options.distDir)
     return {
       waterfall,
       demonstration: {
         traceId: run.id,
-        pdfPath: await keepPdf(browser, run.id, options.distDir),
+        pdfPath,
         pages: run.pdf.pages,
         spans: waterfall.rows.length,
         services: waterfall.services,
         durationMs: Math.round(waterfall.root?.durationMs ?? 0),
-        links: { trace, api: `${options.relayUrl}/api/traces/${run.id}`, pdf },
+        // Not the relay’s: that one opens for the browser which made the run, and for nobody else.
+        links: { trace, api: `${options.relayUrl}/api/traces/${run.id}`, pdf: pathToFileURL(pdfPath).href },
       },
     }
   } finally {

@@ -4,6 +4,10 @@ import { context } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
+import { REQUEST_ID_HEADER } from '../server/relay-contract.ts'
+import type { Access } from './access/access.ts'
+import { Refused } from './access/refusal.ts'
+import type { Breaker } from './breaker.ts'
 import { createConsole } from './console/console.ts'
 import type { Forwarder } from './forward.ts'
 import { type Accept, createIngest } from './ingest.ts'
@@ -11,14 +15,19 @@ import { createKeeping } from './keeping.ts'
 import type { Log } from './log.ts'
 import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
+import { identified, requestIdOf } from './request-id.ts'
 import type { Store } from './store.ts'
 
 export interface Parts {
+  access: Access
   store: Store
   accept: Accept
   /** Undefined when nothing is to be forwarded. */
   forwarder: Forwarder | undefined
   serverUrl: string
+  /** What the server knows this relay by. */
+  serverKey: string | undefined
+  breaker: Breaker
   /** Host names, besides the loopback's, that this relay is reached by. */
   hosts: readonly string[]
   /** What this relay's own forwarder sends along. */
@@ -31,30 +40,48 @@ export interface Parts {
   deadlines?: Deadlines
 }
 
+const ALLOWED_HEADERS = [
+  'authorization',
+  'content-type',
+  'content-encoding',
+  'traceparent',
+  'tracestate',
+  'baggage',
+  'last-event-id',
+]
 /** Seconds a browser may remember a preflight; Chromium's upper limit. */
 const PREFLIGHT_MAX_AGE_S = 7_200
 /** Readiness must be answered within what an orchestrator waits. */
 const SERVER_CHECK_MS = 1_000
 
 export function createApp(parts: Parts) {
-  const { store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now = Date.now, deadlines } = parts
+  const { access, store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now = Date.now, deadlines } = parts
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>()
 
   app.use(
+    identified,
     admit(parts.hosts),
     cors({
       origin: (origin) => (isExtension(origin) ? origin : null),
       allowMethods: ['GET', 'POST'],
-      allowHeaders: ['content-type', 'content-encoding', 'traceparent', 'tracestate', 'baggage', 'last-event-id'],
+      allowHeaders: ALLOWED_HEADERS,
       // What an extension may read of an answer, besides its body: CORS hides every other header.
-      exposeHeaders: ['retry-after'],
+      exposeHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy', 'www-authenticate', REQUEST_ID_HEADER],
       maxAge: PREFLIGHT_MAX_AGE_S,
     }),
   )
+  app.route('/', access.installs)
+  app.post('/v1/traces', access.gate('spans'))
+  app.post('/traces/:id/keep', access.gate('keeps'))
+  app.post('/generate', access.gate('runs'))
+  app.post('/compile', access.gate('runs'))
+  // By their whole paths, because a refusal names its route on the span.
+  app.get('/runs/:id/events', access.gate('nothing'))
+  app.get('/runs/:id/resume.pdf', access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
   app.route('/', createConsole({ store, flushSpans, now }))
   app.route('/', createKeeping({ store, flushSpans, log, now }))
-  app.route('/', createProxy(serverUrl, shutdown, log, deadlines))
+  app.route('/', createProxy(parts, shutdown, log, deadlines))
 
   app.get('/healthz', (c) => c.json({ status: 'up' }))
   app.get('/readyz', async (c) => {
@@ -66,7 +93,12 @@ export function createApp(parts: Parts) {
 
   app.notFound((c) => c.json({ error: { code: 'not_found', message: 'There is nothing at this address.' } }, 404))
   app.onError((error, c) => {
-    log.error({ err: error, method: c.req.method }, 'request failed')
+    if (error instanceof Refused) {
+      // Not louder: whoever is refused in a loop would fill the disk. They are counted.
+      log.debug({ request_id: requestIdOf(c), reason: error.reason }, 'caller refused')
+      return access.refuse(c, error)
+    }
+    log.error({ err: error, method: c.req.method, request_id: requestIdOf(c) }, 'request failed')
     return c.json({ error: { code: 'internal', message: 'Something went wrong on our side.' } }, 500)
   })
   return app

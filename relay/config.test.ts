@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { readConfig } from './config.ts'
 
 test('Without any variable the relay listens on the loopback address and forwards nothing', () => {
@@ -7,6 +8,9 @@ test('Without any variable the relay listens on the loopback address and forward
     port: 4318,
     hosts: [],
     serverUrl: 'http://127.0.0.1:4320',
+    serverKey: undefined,
+    access: { secrets: [], serviceKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
+    secretPath: 'data/relay.secret',
     storePath: 'data/relay.sqlite',
     retentionMs: 86_400_000,
     keptMs: 30 * 86_400_000,
@@ -37,6 +41,15 @@ test.each([
   ['RELAY_HOSTS', 'https://relay.example.org'],
   ['RELAY_HOSTS', 'relay.example.org:4318'],
   ['RELAY_HOSTS', 'relay.example.org/x'],
+  ['RELAY_TRUSTED_PROXIES', 'proxy.example.org'],
+  ['RELAY_TRUSTED_PROXIES', '10.0.0.0/33'],
+  ['RELAY_TRUSTED_PROXIES', '10.0.0.0/8/8'],
+  ['RELAY_TRUSTED_PROXIES', '10.0.0.1/x'],
+  ['RELAY_QUOTA_INSTALL', 'spans'],
+  ['RELAY_QUOTA_INSTALL', 'spans=-1'],
+  ['RELAY_QUOTA_ADDRESS', 'spans=1e3'],
+  ['RELAY_QUOTA_OVERALL', 'resumes=10'],
+  ['RELAY_QUOTA_OVERALL', 'runs=0'],
 ])('%s=%s is refused with a message that names the variable', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(name)
 })
@@ -76,4 +89,39 @@ test('RELAY_HOSTS is a list of names, in the one way a URL spells them', () => {
 test('A malformed header list is refused without quoting what may be a secret', () => {
   const env = { OTLP_FORWARD_ENDPOINT: 'http://x', OTLP_FORWARD_HEADERS: 'hunter2' }
   expect(() => readConfig(env)).toThrow(/^OTLP_FORWARD_HEADERS must be of the form name=value,name=value\.$/)
+})
+
+const SECRET = 'x'.repeat(32)
+
+test('Secrets, keys, proxies and quotas are lists; of a quota what is not named stays as it was', () => {
+  const { access, serverKey, secretPath } = readConfig({
+    RELAY_STORE: '/var/lib/relay/store.sqlite',
+    RELAY_SECRETS: `${SECRET}new, ${SECRET}old,`,
+    RELAY_SERVICE_KEYS: `server:${SECRET}, collector:${SECRET}2`,
+    RELAY_TRUSTED_PROXIES: '10.0.0.0/8, ::1,2001:db8::/32',
+    RELAY_QUOTA_INSTALL: 'runs=5, spans=7',
+    SERVER_KEY: `${SECRET}new,${SECRET}old`,
+  })
+  expect(access).toEqual({
+    secrets: [`${SECRET}new`, `${SECRET}old`],
+    serviceKeys: [
+      { name: 'server', key: SECRET },
+      { name: 'collector', key: `${SECRET}2` },
+    ],
+    trustedProxies: ['10.0.0.0/8', '::1', '2001:db8::/32'],
+    limits: { ...DEFAULT_LIMITS, install: { ...DEFAULT_LIMITS.install, runs: 5, spans: 7 } },
+  })
+  expect(serverKey).toBe(`${SECRET}new`)
+  expect(secretPath).toBe('/var/lib/relay/relay.secret')
+})
+
+test.each([
+  ['RELAY_SECRETS', 'hunter2'],
+  ['RELAY_SECRETS', `${SECRET},hunter2`],
+  ['SERVER_KEY', 'hunter2'],
+  ['RELAY_SERVICE_KEYS', `hunter2${SECRET}`],
+  ['RELAY_SERVICE_KEYS', 'server:hunter2'],
+  ['RELAY_SERVICE_KEYS', `a b:hunter2${SECRET}`],
+])('%s is refused when it is malformed or too short, without quoting what may be a secret', (name, value) => {
+  expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name} must be (?!.*hunter2).*32 characters`))
 })

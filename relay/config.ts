@@ -1,4 +1,9 @@
 /** The relay's settings. The only file beside main.ts that reads the environment, and it does so once. */
+import { isIP } from 'node:net'
+import { dirname, join } from 'node:path'
+import type { AccessConfig } from './access/access.ts'
+import { DEFAULT_LIMITS, LEVELS, type Level, type Limits, UNITS } from './access/quotas.ts'
+import type { ServiceKey } from './access/service-keys.ts'
 
 /** Where stored requests go on to. */
 export interface ForwardConfig {
@@ -15,6 +20,11 @@ export interface Config {
   hosts: string[]
   /** Without a trailing slash. */
   serverUrl: string
+  /** SERVER_KEY: the first of what the server takes. Without it the server refuses everything. */
+  serverKey: string | undefined
+  /** Without secrets, one is to be kept at `secretPath`. */
+  access: AccessConfig
+  secretPath: string
   storePath: string
   retentionMs: number
   /** How long the traces that somebody has reported stay; never shorter than `retentionMs`. */
@@ -25,6 +35,8 @@ export interface Config {
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 const HOUR_MS = 3_600_000
+/** Shorter than this is guessed. `openssl rand -hex 32` gives 64. */
+export const MIN_SECRET_LENGTH = 32
 /** What RELAY_RETENTION_HOURS and RELAY_KEPT_HOURS may be at most. */
 const MAX_HOURS = 24 * 366
 
@@ -53,6 +65,10 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     throw new Error(`OTLP_FORWARD_ENDPOINT must not be this relay itself, as "${env.OTLP_FORWARD_ENDPOINT}" is.`)
   }
 
+  const limits = Object.fromEntries(
+    LEVELS.map((level) => [level, readLimits(`RELAY_QUOTA_${level.toUpperCase()}`, level, env)]),
+  ) as Limits
+  const storePath = text('RELAY_STORE', 'data/relay.sqlite')
   const retentionHours = number('RELAY_RETENTION_HOURS', 24, 0.01, MAX_HOURS)
 
   return {
@@ -60,7 +76,15 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     port,
     hosts,
     serverUrl: url('SERVER_URL', 'http://127.0.0.1:4320'),
-    storePath: text('RELAY_STORE', 'data/relay.sqlite'),
+    serverKey: readSecrets('SERVER_KEY', text('SERVER_KEY', ''))[0],
+    access: {
+      secrets: readSecrets('RELAY_SECRETS', text('RELAY_SECRETS', '')),
+      serviceKeys: readServiceKeys(text('RELAY_SERVICE_KEYS', '')),
+      trustedProxies: readNetworks(text('RELAY_TRUSTED_PROXIES', '')),
+      limits,
+    },
+    secretPath: join(dirname(storePath), 'relay.secret'),
+    storePath,
     retentionMs: retentionHours * HOUR_MS,
     keptMs: number('RELAY_KEPT_HOURS', Math.max(24 * 30, retentionHours), retentionHours, MAX_HOURS) * HOUR_MS,
     forward: forward ? { url: forward, headers: readHeaders(text('OTLP_FORWARD_HEADERS', '')) } : undefined,
@@ -94,6 +118,62 @@ function readHosts(list: string): string[] {
     if (parsed?.host === name.toLowerCase() && parsed.port === '') return [parsed.hostname]
     throw new Error(`RELAY_HOSTS must be host names without ports, separated by commas, not "${name}".`)
   })
+}
+
+function listed(list: string): string[] {
+  return list
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)
+}
+
+/** `new,old`. Messages never quote a secret. */
+function readSecrets(name: string, list: string): string[] {
+  const secrets = listed(list)
+  if (secrets.every(isLongEnough)) return secrets
+  throw new Error(`${name} must be secrets of at least ${MIN_SECRET_LENGTH} characters, separated by commas.`)
+}
+
+/** `name:key,name:key`. Messages never quote a key. */
+function readServiceKeys(list: string): ServiceKey[] {
+  return listed(list).map((pair) => {
+    const [, name, key] = /^([\w-]+):([^\s:]+)$/.exec(pair) ?? []
+    if (name !== undefined && key !== undefined && isLongEnough(key)) return { name, key }
+    throw new Error(
+      `RELAY_SERVICE_KEYS must be of the form name:key,name:key, with keys of at least ${MIN_SECRET_LENGTH} characters.`,
+    )
+  })
+}
+
+function isLongEnough(secret: string): boolean {
+  return secret.length >= MIN_SECRET_LENGTH
+}
+
+/** Addresses, and networks as `10.0.0.0/8`. */
+function readNetworks(list: string): string[] {
+  for (const network of listed(list)) {
+    const [address = '', bits = '0', ...rest] = network.split('/')
+    const version = isIP(address)
+    const valid = version > 0 && rest.length === 0 && /^\d+$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
+    if (!valid) throw new Error(`RELAY_TRUSTED_PROXIES must be addresses or networks (10.0.0.0/8), not "${network}".`)
+  }
+  return listed(list)
+}
+
+/** `unit=number,unit=number`; what is not named stays as it is by default. */
+function readLimits(name: string, level: Level, env: NodeJS.ProcessEnv): Limits[Level] {
+  const limits = { ...DEFAULT_LIMITS[level] }
+  for (const pair of listed(env[name] ?? '')) {
+    const [word = '', value = ''] = pair.split('=').map((part) => part.trim())
+    const unit = UNITS.find((unit) => unit === word)
+    if (!unit || !/^\d{1,15}$/.test(value) || Number(value) < 1) {
+      throw new Error(
+        `${name} must be of the form ${UNITS[0]}=1000,${UNITS[1]}=1000 (of ${UNITS.join(', ')}), not "${pair}".`,
+      )
+    }
+    limits[unit] = Number(value)
+  }
+  return limits
 }
 
 /** `k=v,k=v` with percent-encoded values, as OTEL_EXPORTER_OTLP_HEADERS has it. Messages never quote a value. */

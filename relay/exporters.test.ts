@@ -1,14 +1,15 @@
-import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
 import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { OTLPTraceExporter as ProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { CompressionAlgorithm } from '@opentelemetry/otlp-exporter-base'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BasicTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import { expect, onTestFinished, test } from 'vitest'
-import { createAccept, createIngest } from './ingest.ts'
+import { expect, test } from 'vitest'
+import { createApp } from './app.ts'
+import { createBreaker } from './breaker.ts'
+import { createAccept } from './ingest.ts'
 import { spansOf } from './otlp.ts'
-import { silent, temporaryStore } from './sample-run.ts'
+import { AS_SERVICE, listen, sampleAccess, silent, temporaryStore } from './sample-run.ts'
 
 test.each([
   ['JSON', JsonExporter, CompressionAlgorithm.NONE],
@@ -17,17 +18,23 @@ test.each([
   ['protobuf, gzipped', ProtobufExporter, CompressionAlgorithm.GZIP],
 ])('OpenTelemetry\u2019s own exporter sends %s, and what it sent is found', async (_, Exporter, compression) => {
   const store = temporaryStore()
-  const server = createAdaptorServer({
-    fetch: createIngest(
-      createAccept(store, () => {}),
-      silent,
-      'c0ffee',
-    ).fetch,
+  const app = createApp({
+    access: sampleAccess(),
+    breaker: createBreaker(),
+    store,
+    accept: createAccept(store, () => {}),
+    forwarder: undefined,
+    serverUrl: 'http://127.0.0.1:1',
+    serverKey: undefined,
+    hosts: [],
+    instanceId: 'c0ffee',
+    shutdown: new AbortController().signal,
+    flushSpans: async () => {},
+    log: silent,
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => new Promise((resolve) => server.close(() => resolve())))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`
-  const exporter = new Exporter({ url, compression, keepAlive: false })
+  const url = `${await listen(getRequestListener(app.fetch))}/v1/traces`
+  // As OTEL_EXPORTER_OTLP_HEADERS has it in production.
+  const exporter = new Exporter({ url, compression, keepAlive: false, headers: AS_SERVICE })
   const provider = new BasicTracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'a stranger' }),
     spanProcessors: [new SimpleSpanProcessor(exporter)],

@@ -8,6 +8,7 @@
 import { promisify } from 'node:util'
 import { type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
 import { type Context, Hono } from 'hono'
+import { meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward.ts'
 import type { Log } from './log.ts'
@@ -61,24 +62,28 @@ export interface Accepted {
  * Keeps a request's spans. Resolves when they are on disk. Throws Undecodable, BodyTooLarge or StoreUnavailable; then
  * nothing was kept.
  */
-export type Accept = (body: IncomingBody) => Promise<Accepted>
+export type Accept = (body: IncomingBody, charge?: Charge) => Promise<Accepted>
+/** Told how many spans there are before any is kept; may throw, and then none is. */
+export type Charge = (spans: number) => void
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
 export function createAccept(store: Store, onStored: () => void): Accept {
   const inTurn = createTurns()
 
-  async function keep({ bytes, encoding, gzipped }: IncomingBody, inflated: Uint8Array): Promise<Accepted> {
+  async function keep(body: IncomingBody, inflated: Uint8Array, charge?: Charge): Promise<Accepted> {
+    const { bytes, encoding, gzipped } = body
     weigh(inflated, encoding)
     const data = decode(inflated, encoding)
     if (countElements(data) > MAX_ELEMENTS) {
       throw new BodyTooLarge(`More than ${MAX_ELEMENTS} resource spans, scope spans and spans.`)
     }
+    charge?.([...spansOf(data)].length)
     const { rejected, traceIds } = sift(data)
     if (traceIds.size > 0) {
       // As received when nothing was refused, so that what is forwarded is what was sent, byte for byte.
       const kept = rejected > 0 ? encode(data, encoding) : bytes
-      const body = gzipped && rejected === 0 ? kept : await gzip(kept)
-      await store.append({ encoding, body, traceIds })
+      const stored = gzipped && rejected === 0 ? kept : await gzip(kept)
+      await store.append({ encoding, body: stored, traceIds })
       onStored()
     }
     return {
@@ -87,14 +92,14 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     }
   }
 
-  return async (body) => {
+  return async (body, charge) => {
     // Tried, not looked up: the length in gzip's trailer is the sender's word.
     const small = await inflate(body, LARGE_BYTES)
-    if (small) return keep(body, small)
+    if (small) return keep(body, small, charge)
     return inTurn(async () => {
       const large = await inflate(body, MAX_BODY_BYTES)
       if (!large) throw new BodyTooLarge(`More than ${MAX_BODY_BYTES} bytes.`)
-      return keep(body, large)
+      return keep(body, large, charge)
     })
   }
 }
@@ -174,7 +179,9 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
     }
     try {
       const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES)
-      const { rejected, reason } = await accept({ bytes, encoding, gzipped: compression === 'gzip' })
+      const meter = meterOf(c)
+      meter?.bytes(bytes.length)
+      const { rejected, reason } = await accept({ bytes, encoding, gzipped: compression === 'gzip' }, meter?.spans)
       if (rejected > 0) log.warn({ rejected_spans: rejected }, 'spans refused')
       return c.body(encodeResponse(rejected, reason, encoding), 200, { 'content-type': CONTENT_TYPES[encoding] })
     } catch (error) {

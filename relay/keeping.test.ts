@@ -1,10 +1,22 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { createApp } from './app.ts'
+import { createBreaker } from './breaker.ts'
 import { createAccept } from './ingest.ts'
 import { encode, type OtlpSpan, spansOf } from './otlp.ts'
 import { MAX_KEPT_PER_HOUR } from './retention.ts'
-import { sampleRequest, sampleSpan, silent, TERMS, TRACE_ID, temporaryPath, temporaryStore } from './sample-run.ts'
+import {
+  asInstall,
+  sampleAccess,
+  sampleRequest,
+  sampleSpan,
+  silent,
+  TERMS,
+  TRACE_ID,
+  temporaryPath,
+  temporaryStore,
+} from './sample-run.ts'
 
 const ORIGIN = 'chrome-extension://abcdefghijklmnop'
 const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
@@ -22,7 +34,11 @@ function relay(path = temporaryPath(), clock = { now: START }) {
     store,
     accept,
     forwarder: undefined,
+    // The store’s own quota is what is looked at here.
+    access: sampleAccess({ limits: { ...DEFAULT_LIMITS, install: {} } }),
+    breaker: createBreaker(),
     serverUrl: 'http://127.0.0.1:1',
+    serverKey: undefined,
     hosts: [],
     instanceId: 'c0ffee',
     shutdown: new AbortController().signal,
@@ -32,7 +48,9 @@ function relay(path = temporaryPath(), clock = { now: START }) {
     log: silent,
     now: () => clock.now,
   })
-  const post = (id: string, init: RequestInit = {}) => app.request(`/traces/${id}/keep`, { method: 'POST', ...init })
+  const install = asInstall(app.request('/installs', { method: 'POST' }) as Promise<Response>)
+  const post = async (id: string, { headers, ...init }: RequestInit = {}) =>
+    app.request(`/traces/${id}/keep`, { method: 'POST', headers: { ...(await install), ...headers }, ...init })
   const spanIds = async (id = TRACE_ID) => {
     const { resourceSpans = [] } = await (await app.request(`/api/traces/${id}`)).json()
     return [...spansOf({ resourceSpans })].map(({ spanId }) => spanId)

@@ -1,7 +1,10 @@
 /** Wires the relay, starts it, and stops it in the order that loses nothing. */
 import { randomUUID } from 'node:crypto'
 import { createAdaptorServer } from '@hono/node-server'
+import { createAccess } from './access/access.ts'
+import { keptSecret } from './access/secret-file.ts'
 import { createApp } from './app.ts'
+import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
 import { startForwarder } from './forward.ts'
 import { createAccept } from './ingest.ts'
@@ -26,8 +29,17 @@ function start(config: Config, log: Log): void {
 
   const shutdown = new AbortController()
   const { signal } = shutdown
-  const { serverUrl, hosts } = config
-  const app = createApp({ store, accept, forwarder, serverUrl, hosts, instanceId, shutdown: signal, flushSpans, log })
+  const { serverUrl, serverKey, hosts } = config
+  const { secrets } = config.access
+  const access = createAccess({
+    ...config.access,
+    secrets: secrets.length > 0 ? secrets : [keptSecret(config.secretPath)],
+  })
+  const app = createApp({
+    ...{ access, store, accept, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
+    breaker: createBreaker(),
+    shutdown: signal,
+  })
   const server = createAdaptorServer({ fetch: app.fetch })
   let retention = setTimeout(sweep, RETENTION_EVERY_MS)
   function sweep(): void {

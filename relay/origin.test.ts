@@ -3,8 +3,9 @@ import { text as readText } from 'node:stream/consumers'
 import { getRequestListener } from '@hono/node-server'
 import { expect, test } from 'vitest'
 import { createApp } from './app.ts'
+import { createBreaker } from './breaker.ts'
 import { createAccept } from './ingest.ts'
-import { listen, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
+import { AS_SERVICE, asInstall, listen, sampleAccess, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
 
 /** A relay whose server counts what reaches it. */
 async function relay(hosts: string[] = []) {
@@ -18,7 +19,10 @@ async function relay(hosts: string[] = []) {
     store,
     accept: createAccept(store, () => {}),
     forwarder: undefined,
+    access: sampleAccess(),
+    breaker: createBreaker(),
     serverUrl,
+    serverKey: undefined,
     hosts,
     instanceId: 'c0ffee',
     shutdown: new AbortController().signal,
@@ -34,7 +38,8 @@ async function relay(hosts: string[] = []) {
       })
       outgoing.on('error', reject).end(body)
     })
-  return { send, reached, host: url.host, port: url.port }
+  const install = await asInstall(fetch(new URL('/installs', url), { method: 'POST' }))
+  return { send, reached, install, host: url.host, port: url.port }
 }
 const code = (answer: { body: string }) => JSON.parse(answer.body).error.code
 
@@ -60,13 +65,15 @@ test('A web page reaches nothing, whether or not its request needs a preflight',
 })
 
 test('Extensions, the relay’s own pages and programs without an Origin get through', async () => {
-  const { send, reached, host } = await relay()
+  const { send, reached, install, host } = await relay()
   const own = [`http://${host}`, `https://${host}`]
   for (const origin of ['chrome-extension://abcdef', 'moz-extension://9bc6e3a0-1d5f-4f53', ...own]) {
-    expect((await send('POST', '/generate', { origin }, '{}')).status).toBe(200)
+    expect((await send('POST', '/generate', { ...install, origin }, '{}')).status).toBe(200)
   }
-  expect((await send('POST', '/generate', {}, '{}')).status).toBe(200)
-  expect((await send('POST', '/v1/traces', { 'content-type': 'application/json' }, '{}')).status).toBe(200)
+  expect((await send('POST', '/generate', install, '{}')).status).toBe(200)
+  expect((await send('POST', '/v1/traces', { ...AS_SERVICE, 'content-type': 'application/json' }, '{}')).status).toBe(
+    200,
+  )
   expect(reached).toHaveLength(5)
 })
 
@@ -87,7 +94,7 @@ test('By a name that a stranger’s DNS gave this address nothing is read, but i
 })
 
 test('Loopback names in any spelling, and the names of RELAY_HOSTS, lead to the relay', async () => {
-  const { send, port } = await relay(['relay.example.org'])
+  const { send, install, port } = await relay(['relay.example.org'])
   for (const host of [
     'localhost',
     `LOCALHOST:${port}`,
@@ -98,7 +105,7 @@ test('Loopback names in any spelling, and the names of RELAY_HOSTS, lead to the 
   ]) {
     expect(`${host} ${(await send('GET', '/support', { host })).status}`).toBe(`${host} 200`)
   }
-  const behindTls = { host: 'relay.example.org', origin: 'https://relay.example.org' }
+  const behindTls = { ...install, host: 'relay.example.org', origin: 'https://relay.example.org' }
   expect((await send('POST', '/generate', behindTls, '{}')).status).toBe(200)
   expect((await send('GET', '/support', { host: 'example.org' })).status).toBe(403)
 })

@@ -6,14 +6,22 @@ import { expect, test } from 'vitest'
 import { ErrorBody } from '../server/contract.ts'
 import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contract.ts'
 import { createApp } from './app.ts'
+import { createBreaker } from './breaker.ts'
 import { createAccept } from './ingest.ts'
-import { deadAddress, listen, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
+import { asInstall, deadAddress, listen, sampleAccess, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
 
 const EVENTS = `/runs/${TRACE_ID}/events`
+const SERVER_KEY = 'the key that relay and server share'
+const SESSION = '0b54ae0e-7f2c-4a6e-9f57-cb03c1a2e6d4'
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const ORIGIN = 'chrome-extension://abcdefghijklmnop'
 
 /** The relay in front of `server`, both on real ports. */
-async function relayTo(server: RequestListener | string, deadlines = { answerMs: 5_000, compileMs: 5_000 }) {
+async function relayTo(
+  server: RequestListener | string,
+  deadlines = { answerMs: 5_000, compileMs: 5_000 },
+  breaker = createBreaker(),
+) {
   const serverUrl = typeof server === 'string' ? server : await listen(server)
   const store = temporaryStore()
   const shutdown = new AbortController()
@@ -21,7 +29,10 @@ async function relayTo(server: RequestListener | string, deadlines = { answerMs:
     store,
     accept: createAccept(store, () => {}),
     forwarder: undefined,
+    access: sampleAccess(),
+    breaker,
     serverUrl,
+    serverKey: SERVER_KEY,
     hosts: [],
     instanceId: 'c0ffee',
     shutdown: shutdown.signal,
@@ -29,7 +40,12 @@ async function relayTo(server: RequestListener | string, deadlines = { answerMs:
     log: silent,
     deadlines,
   })
-  return { url: await listen(getRequestListener(app.fetch)), shutdown }
+  const url = await listen(getRequestListener(app.fetch))
+  const install = await asInstall(fetch(`${url}/installs`, { method: 'POST' }))
+  /** As an install asks. */
+  const ask = (path: string, { headers, ...init }: RequestInit = {}) =>
+    fetch(url + path, { headers: { ...install, ...headers }, ...init })
+  return { app, url, ask, install, breaker, shutdown }
 }
 
 /** A server that hands every request to the test. */
@@ -46,44 +62,197 @@ async function failureOf(response: Response): Promise<string> {
   return ErrorBody.parse(await response.json()).error.code
 }
 
-test('POST /generate reaches the server with its body and listed headers, and no others', async () => {
+test('POST /generate reaches the server with its body, listed headers and what the relay says itself, and nothing else', async () => {
   const { listener, request } = held()
-  const { url } = await relayTo(listener)
+  const { ask, install } = await relayTo(listener)
   const arriving = request()
-  const answer = fetch(`${url}/generate`, {
+  const answer = ask('/generate', {
     method: 'POST',
     body: '{"a":1}',
     headers: {
       'content-type': 'application/json',
       cookie: 'session=1',
-      authorization: 'Bearer x',
       'x-forwarded-for': '192.0.2.1',
+      'x-request-id': 'from-outside',
+      'pass-ats-install': 'somebody else',
+      'pass-ats-server-key': 'guessed',
+      'pass-ats-relay': 'c0ffee',
       'idempotency-key': TRACE_ID,
       traceparent: `00-${TRACE_ID}-00f067aa0ba902b7-03`,
       tracestate: 'ot=th:fd70a4',
-      baggage: 'session.id=abc',
+      baggage: `user=ada, session.id=${SESSION};p=1,session.id=again`,
     },
   })
   const [incoming, response] = await arriving
   expect(await readText(incoming)).toBe('{"a":1}')
-  expect(incoming.headers).toMatchObject({
+  const [, claims = ''] = install.authorization.split('.')
+  const { sub } = JSON.parse(Buffer.from(claims, 'base64url').toString())
+  // What undici adds says that this is Node, and no more.
+  const {
+    host,
+    connection,
+    'user-agent': agent,
+    'accept-language': _,
+    'sec-fetch-mode': __,
+    ...rest
+  } = incoming.headers
+  expect([host, connection, agent]).toEqual([expect.any(String), 'keep-alive', 'node'])
+  expect(rest).toEqual({
+    accept: '*/*',
+    'accept-encoding': expect.any(String),
     'content-type': 'application/json',
+    'transfer-encoding': 'chunked',
     traceparent: `00-${TRACE_ID}-00f067aa0ba902b7-03`,
     tracestate: 'ot=th:fd70a4',
-    baggage: 'session.id=abc',
+    baggage: `session.id=${SESSION}`,
+    'pass-ats-install': sub,
+    'pass-ats-server-key': SERVER_KEY,
+    'x-request-id': expect.stringMatching(UUID),
   })
-  for (const header of ['cookie', 'authorization', 'x-forwarded-for', 'idempotency-key'])
-    expect(incoming.headers).not.toHaveProperty(header)
   response.writeHead(202, { 'content-type': 'application/json' }).end('{"id":1}')
   expect((await answer).status).toBe(202)
   expect(await (await answer).json()).toEqual({ id: 1 })
 })
 
+test.each([
+  ['no UUID', 'session.id=ada@example.org'],
+  ['more than a UUID', `session.id=${SESSION}0`],
+  ['another entry', `user.id=${SESSION}`],
+  ['nothing', ''],
+])('Baggage with %s goes no further', async (_, baggage) => {
+  const { listener, request } = held()
+  const { ask } = await relayTo(listener)
+  const arriving = request()
+  const answer = ask(EVENTS, { headers: { baggage } })
+  const [incoming, response] = await arriving
+  expect(incoming.headers).not.toHaveProperty('baggage')
+  response.end()
+  await (await answer).text()
+})
+
+test('Of the server’s answer only listed headers come back, and the request’s ID is the relay’s own, another each time', async () => {
+  const seen: unknown[] = []
+  const { ask } = await relayTo((incoming, response) => {
+    seen.push(incoming.headers['x-request-id'])
+    response.writeHead(200, {
+      'content-type': 'application/pdf',
+      'content-disposition': 'inline',
+      'cache-control': 'private, no-store',
+      'set-cookie': 'session=1',
+      server: 'secret/1.0',
+      'x-powered-by': 'x',
+      'x-request-id': 'of the server',
+      'pass-ats-server-key': SERVER_KEY,
+      'access-control-allow-origin': '*',
+    })
+    response.end('%PDF')
+  })
+  const answers = [await ask(`/runs/${TRACE_ID}/resume.pdf`), await ask(`/runs/${TRACE_ID}/resume.pdf`)]
+  for (const { headers } of answers) {
+    const { 'x-request-id': id, ...rest } = Object.fromEntries(headers)
+    expect(id).toMatch(UUID)
+    expect(rest).toEqual({
+      'access-control-expose-headers': expect.any(String),
+      'cache-control': 'private, no-store',
+      connection: 'keep-alive',
+      'content-disposition': 'inline',
+      'content-length': '4',
+      'content-type': 'application/pdf',
+      date: expect.any(String),
+      'keep-alive': expect.any(String),
+      vary: 'Origin',
+    })
+  }
+  expect(answers.map(({ headers }) => headers.get('x-request-id'))).toEqual(seen)
+  expect(new Set(seen).size).toBe(2)
+})
+
+test('A server that does not know the relay’s key is a 502, never a 401 that a client would answer with another token', async () => {
+  const { ask } = await relayTo((_, response) => response.writeHead(401).end('{"error":{"code":"not_allowed"}}'))
+  const answer = await ask(EVENTS)
+  expect(answer.status).toBe(502)
+  expect(answer.headers.get('www-authenticate')).toBeNull()
+  expect(await failureOf(answer)).toBe('server_unreachable')
+})
+
+test('After five failures in a row nobody asks the server for two seconds; then one does, and its answer lets all others in', async () => {
+  const clock = { now: 0 }
+  const breaker = createBreaker(() => clock.now)
+  let alive = false
+  let held: (() => void) | undefined
+  let reached = 0
+  const { ask } = await relayTo(
+    (incoming, response) => {
+      reached += 1
+      if (!alive) incoming.socket.destroy()
+      else if (incoming.url?.endsWith('.pdf')) held = () => response.end('made')
+      else response.end('streamed')
+    },
+    undefined,
+    breaker,
+  )
+  const failing = async () => {
+    const answer = await ask(EVENTS)
+    expect(answer.status).toBe(502)
+    expect(await failureOf(answer)).toBe('server_unreachable')
+    return answer.headers.get('retry-after')
+  }
+  for (let n = 0; n < 5; n++) {
+    expect(breaker.state()).toBe('closed')
+    expect(await failing()).toBeNull()
+  }
+  expect([breaker.state(), reached]).toEqual(['open', 5])
+  clock.now = 500
+  expect(await failing()).toBe('2')
+  expect(reached).toBe(5)
+  // The one that asks fails, and it all begins anew.
+  clock.now = 2_000
+  expect(await failing()).toBeNull()
+  expect([breaker.state(), reached]).toEqual(['open', 6])
+  clock.now = 3_999
+  expect(await failing()).toBe('1')
+
+  alive = true
+  clock.now = 4_000
+  const probe = ask(`/runs/${TRACE_ID}/resume.pdf`)
+  await expect.poll(() => held).toBeDefined()
+  expect(breaker.state()).toBe('half_open')
+  expect(await failing()).toBe('2')
+  expect(reached).toBe(7)
+  held?.()
+  expect(await (await probe).text()).toBe('made')
+  expect(breaker.state()).toBe('closed')
+  expect(await (await ask(EVENTS)).text()).toBe('streamed')
+})
+
+test('A client that leaves while the server is tried leaves the trying to the next one; errors it answers with are answers', async () => {
+  const clock = { now: 0 }
+  const breaker = createBreaker(() => clock.now)
+  const { listener, request } = held()
+  const { ask } = await relayTo(listener, undefined, breaker)
+  for (let n = 0; n < 5; n++) breaker.enter().done('failed')
+  clock.now = 2_000
+  const client = new AbortController()
+  const arriving = request()
+  const left = ask(EVENTS, { signal: client.signal }).catch(() => 'left')
+  const [{ socket }] = await arriving
+  const closed = once(socket, 'close')
+  client.abort()
+  await Promise.all([left, closed])
+  expect(breaker.state()).toBe('open')
+  const again = request()
+  const answer = ask(EVENTS)
+  const [, response] = await again
+  response.writeHead(503).end('{}')
+  expect((await answer).status).toBe(503)
+  expect(breaker.state()).toBe('closed')
+})
+
 test('Each event is through before the next is sent, and Last-Event-ID travels along', async () => {
   const { listener, request } = held()
-  const { url } = await relayTo(listener)
+  const { ask } = await relayTo(listener)
   const arriving = request()
-  const answering = fetch(url + EVENTS, { headers: { accept: 'text/event-stream', 'last-event-id': '7' } })
+  const answering = ask(EVENTS, { headers: { accept: 'text/event-stream', 'last-event-id': '7' } })
   const [incoming, response] = await arriving
   expect(incoming.headers['last-event-id']).toBe('7')
   response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
@@ -101,10 +270,10 @@ test('Each event is through before the next is sent, and Last-Event-ID travels a
 test('A client that leaves ends the request to the server, after its headers and before', async () => {
   for (const answered of [true, false]) {
     const { listener, request } = held()
-    const { url } = await relayTo(listener)
+    const { ask } = await relayTo(listener)
     const client = new AbortController()
     const arriving = request()
-    const answer = fetch(url + EVENTS, { signal: client.signal }).catch((error: Error) => error)
+    const answer = ask(EVENTS, { signal: client.signal }).catch((error: Error) => error)
     const [incoming, response] = await arriving
     const closed = once(incoming.socket, 'close')
     if (answered) {
@@ -118,11 +287,24 @@ test('A client that leaves ends the request to the server, after its headers and
   }
 })
 
+test('Of a client that has left while its token was looked at the server never hears', async () => {
+  const reached: string[] = []
+  const { app, ask, install } = await relayTo((incoming, response) => {
+    reached.push(incoming.url ?? '')
+    response.end()
+  })
+  const answer = await app.request(EVENTS, { headers: install, signal: AbortSignal.abort() })
+  expect(answer.status).toBe(499)
+  // What came to the server before this did, would be before this in the list.
+  await ask(`/runs/${TRACE_ID}/resume.pdf`)
+  expect(reached).toEqual([`/runs/${TRACE_ID}/resume.pdf`])
+})
+
 test('A server that breaks off breaks the answer off, too', async () => {
   const { listener, request } = held()
-  const { url } = await relayTo(listener)
+  const { ask } = await relayTo(listener)
   const arriving = request()
-  const answering = fetch(url + EVENTS)
+  const answering = ask(EVENTS)
   const [, response] = await arriving
   response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {}\n\n')
   const answer = await answering
@@ -132,9 +314,9 @@ test('A server that breaks off breaks the answer off, too', async () => {
 
 test('When the relay stops, streams end properly, so that the client resumes', async () => {
   const { listener, request } = held()
-  const { url, shutdown } = await relayTo(listener)
+  const { ask, shutdown } = await relayTo(listener)
   const arriving = request()
-  const answering = fetch(url + EVENTS)
+  const answering = ask(EVENTS)
   const [incoming, response] = await arriving
   const closed = once(incoming.socket, 'close')
   response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {}\n\n')
@@ -145,8 +327,8 @@ test('When the relay stops, streams end properly, so that the client resumes', a
 })
 
 test('A server that is down is a 502 in the words of the contract, readable by the extension', async () => {
-  const { url } = await relayTo(await deadAddress())
-  const answer = await fetch(`${url}/generate`, { method: 'POST', body: '{}', headers: { origin: ORIGIN } })
+  const { ask } = await relayTo(await deadAddress())
+  const answer = await ask('/generate', { method: 'POST', body: '{}', headers: { origin: ORIGIN } })
   expect(answer.status).toBe(502)
   expect(answer.headers.get('access-control-allow-origin')).toBe(ORIGIN)
   expect(await failureOf(answer)).toBe('server_unreachable')
@@ -154,9 +336,9 @@ test('A server that is down is a 502 in the words of the contract, readable by t
 
 test('A server that does not answer in time is a 502, and its request is ended', async () => {
   const { listener, request } = held()
-  const { url } = await relayTo(listener, { answerMs: 50, compileMs: 50 })
+  const { ask } = await relayTo(listener, { answerMs: 50, compileMs: 50 })
   const arriving = request()
-  const answering = fetch(url + EVENTS)
+  const answering = ask(EVENTS)
   const [incoming] = await arriving
   const closed = once(incoming.socket, 'close')
   expect(await failureOf(await answering)).toBe('server_unreachable')
@@ -167,51 +349,56 @@ test.each([
   ['/generate', MAX_GENERATE_BYTES],
   ['/compile', MAX_COMPILE_BYTES],
 ])('POST %s takes %i bytes and not one more, announced or not', async (path, limit) => {
-  const { url } = await relayTo((incoming, response) => incoming.resume().on('end', () => response.end('whole')))
+  const { ask } = await relayTo((incoming, response) => incoming.resume().on('end', () => response.end('whole')))
   const chunked = (bytes: number) =>
-    fetch(url + path, { method: 'POST', body: new Blob([Buffer.alloc(bytes)]).stream(), duplex: 'half' } as RequestInit)
+    ask(path, { method: 'POST', body: new Blob([Buffer.alloc(bytes)]).stream(), duplex: 'half' } as RequestInit)
   expect(await (await chunked(limit)).text()).toBe('whole')
-  for (const answer of [
-    await chunked(limit + 1),
-    await fetch(url + path, { method: 'POST', body: Buffer.alloc(limit + 1) }),
-  ]) {
+  for (const answer of [await chunked(limit + 1), await ask(path, { method: 'POST', body: Buffer.alloc(limit + 1) })]) {
     expect(answer.status).toBe(413)
     expect(await failureOf(answer)).toBe('request_too_large')
   }
 })
 
 test('A run ID that is none is answered here', async () => {
-  const { url } = await relayTo(await deadAddress())
-  const answer = await fetch(`${url}/runs/ada@example.org/events`)
+  const { ask } = await relayTo(await deadAddress())
+  const answer = await ask('/runs/ada@example.org/events')
   expect(answer.status).toBe(404)
   expect(await failureOf(answer)).toBe('run_not_found')
 })
 
 test('HEAD of a stream is a 405 and starts nothing at the server', async () => {
   const reached: string[] = []
-  const { url } = await relayTo((incoming, response) => {
+  const { ask } = await relayTo((incoming, response) => {
     reached.push(`${incoming.method} ${incoming.url}`)
     response.end()
   })
-  const answer = await fetch(url + EVENTS, { method: 'HEAD' })
+  const answer = await ask(EVENTS, { method: 'HEAD' })
   expect(answer.status).toBe(405)
   expect(answer.headers.get('allow')).toBe('GET')
   // What came to the server before this did, would be before this in the list.
-  await fetch(`${url}/runs/${TRACE_ID}/resume.pdf`)
+  await ask(`/runs/${TRACE_ID}/resume.pdf`)
   expect(reached).toEqual([`GET /runs/${TRACE_ID}/resume.pdf`])
 })
 
 test('Only extensions are let in by CORS, with the headers of tracing and of resuming', async () => {
-  const { url } = await relayTo(await deadAddress())
+  const { ask } = await relayTo(await deadAddress())
   const preflight = (origin: string) =>
-    fetch(`${url}/v1/traces`, {
+    ask('/v1/traces', {
       method: 'OPTIONS',
       headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'traceparent' },
     })
   for (const origin of [ORIGIN, 'moz-extension://9bc6e3a0-1d5f-4f53-8a2e-000000000000']) {
     const { headers } = await preflight(origin)
     expect(headers.get('access-control-allow-origin')).toBe(origin)
-    for (const name of ['content-type', 'content-encoding', 'traceparent', 'tracestate', 'baggage', 'last-event-id']) {
+    for (const name of [
+      'authorization',
+      'content-type',
+      'content-encoding',
+      'traceparent',
+      'tracestate',
+      'baggage',
+      'last-event-id',
+    ]) {
       expect(headers.get('access-control-allow-headers')?.split(',')).toContain(name)
     }
     expect(headers.get('access-control-allow-headers')).not.toContain('idempotency-key')

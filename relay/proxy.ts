@@ -12,9 +12,14 @@ import { type Context, Hono } from 'hono'
 import { proxy } from 'hono/proxy'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../names.ts'
 import { type ErrorBody, FAILURES, type FailureCode, RunId } from '../server/contract.ts'
+import { INSTALL_HEADER, REQUEST_ID_HEADER, SERVER_KEY_HEADER } from '../server/relay-contract.ts'
 import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contract.ts'
+import { callerOf } from './access/access.ts'
+import { allowedBaggage } from './baggage.ts'
 import { BodyTooLarge, bounded } from './bounded-body.ts'
+import type { Breaker, Outcome } from './breaker.ts'
 import type { Log } from './log.ts'
+import { requestIdOf } from './request-id.ts'
 
 /** How long the server may take to the first byte of its answer, milliseconds. */
 export interface Deadlines {
@@ -26,8 +31,25 @@ const DEADLINES: Deadlines = { answerMs: 15_000, compileMs: 150_000 }
 
 /** The only request headers that travel on: no cookies, no credentials, no addresses. */
 const PASSED_ON = ['content-type', 'accept', 'last-event-id']
-/** Added by the instrumentation when there is a span; passed on untouched when telemetry is off. */
-const CONTEXT = ['traceparent', 'tracestate', 'baggage']
+/** Added by the instrumentation when there is a span; passed on when telemetry is off. */
+const CONTEXT = ['traceparent', 'tracestate']
+/** The only headers of answers that travel back. */
+const PASSED_BACK = [
+  'content-type',
+  'content-length',
+  'content-disposition',
+  'cache-control',
+  'retry-after',
+  'x-accel-buffering',
+]
+
+/** Where requests go on to, and what is known of it. */
+export interface Upstream {
+  serverUrl: string
+  /** What the server knows its relay by. */
+  serverKey: string | undefined
+  breaker: Breaker
+}
 
 /** The server did not answer in time. */
 class DeadlineExceeded extends Error {
@@ -51,7 +73,9 @@ export function isProxied(method: string | undefined, path: string | undefined):
 }
 
 /** The proxied routes. `shutdown` ends their streams properly, so that clients reconnect instead of seeing an error. */
-export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, deadlines = DEADLINES): Hono<Env> {
+export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log, deadlines = DEADLINES): Hono<Env> {
+  const { serverUrl, serverKey, breaker } = upstream
+
   async function pass(c: Context<Env>, hop: Hop): Promise<Response> {
     const metadata = getRPCMetadata(context.active())
     if (metadata) metadata.route = hop.route
@@ -60,35 +84,52 @@ export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, 
     if (id !== undefined && !RunId.is(id)) return fail(c, span, 'run_not_found', 'malformed_id')
     if (Number(c.req.header('content-length')) > hop.maxBytes) return fail(c, span, 'request_too_large', 'BodyTooLarge')
 
+    const { waitMs, done } = breaker.enter()
+    if (waitMs > 0) {
+      c.header('retry-after', String(Math.ceil(waitMs / 1_000)))
+      return fail(c, span, 'server_unreachable', 'breaker_open')
+    }
+
+    let outcome: Outcome = 'neither'
     // With the reason that fetch's instrumentation knows: who leaves a stream has not made an error.
     const left = new AbortController()
     const leave = () => left.abort()
     c.req.raw.signal.addEventListener('abort', leave, { once: true })
+    // While its token was looked at: of what has happened no listener hears.
+    if (c.req.raw.signal.aborted) leave()
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(new DeadlineExceeded('No answer in time.')), hop.deadlineMs)
     try {
       const response = await proxy(`${serverUrl}${c.req.path}`, {
         method: c.req.method,
-        headers: pick(c, span ? PASSED_ON : [...PASSED_ON, ...CONTEXT]),
+        headers: { ...passedOn(c, span !== undefined), ...ownHeaders(c) },
         ...(hop.maxBytes > 0 && c.req.raw.body ? { body: bounded(c.req.raw.body, hop.maxBytes), duplex: 'half' } : {}),
         redirect: 'manual',
         // Aborted by the client that leaves, at once and before or after the headers; the work behind stops too.
         signal: AbortSignal.any([left.signal, deadline.signal, shutdown]),
       })
+      outcome = 'answered'
+      if (response.status === 401) {
+        await response.body?.cancel()
+        log.error({ request_id: requestIdOf(c) }, 'the server does not take this relay\u2019s SERVER_KEY')
+        return fail(c, span, 'server_unreachable', 'server_key_refused')
+      }
       if (response.status >= 500) span?.setAttribute(ATTR_ERROR_TYPE, String(response.status))
       // The end of the relay ends the stream; an error of the server cuts it.
       const onError = (error: unknown) => shutdown.aborted || cut(c, span, error)
       return new Response(response.body && passOn(response.body, onError), {
         status: response.status,
-        headers: response.headers,
+        headers: passedBack(response.headers),
       })
     } catch (error) {
       if (isTooLarge(error)) return fail(c, span, 'request_too_large', 'BodyTooLarge')
       // Nobody is there to read it. 499 is what proxies log for it; no status of the standard says so.
       if (left.signal.aborted) return new Response(null, { status: 499 })
       if (shutdown.aborted) return fail(c, span, 'interrupted', 'shutdown')
+      outcome = 'failed'
       return fail(c, span, 'server_unreachable', errorType(error))
     } finally {
+      done(outcome)
       clearTimeout(timer)
     }
   }
@@ -97,7 +138,7 @@ export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, 
   function cut(c: Context<Env>, span: Span | undefined, error: unknown): void {
     if (c.req.raw.signal.aborted) return
     span?.setAttribute(ATTR_ERROR_TYPE, errorType(error))
-    log.warn({ error_type: errorType(error) }, 'server broke off')
+    log.warn({ request_id: requestIdOf(c), error_type: errorType(error) }, 'server broke off')
     c.env.outgoing?.destroy()
   }
 
@@ -105,8 +146,18 @@ export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, 
     const { status, message, advice } = FAILURES[code]
     span?.setAttributes({ [ATTR_FAILURE_CODE]: code, [ATTR_ERROR_TYPE]: type })
     if (status >= 500) span?.setStatus({ code: SpanStatusCode.ERROR })
-    log.warn({ failure: code, error_type: type }, 'request failed at the relay')
+    log.warn({ request_id: requestIdOf(c), failure: code, error_type: type }, 'request failed at the relay')
     return c.json({ error: { code, message, advice } } satisfies ErrorBody, status)
+  }
+
+  /** What the relay itself says to the server. */
+  function ownHeaders(c: Context<Env>): Record<string, string> {
+    const caller = callerOf(c)
+    return {
+      [REQUEST_ID_HEADER]: requestIdOf(c),
+      ...(serverKey === undefined ? {} : { [SERVER_KEY_HEADER]: serverKey }),
+      ...(caller?.kind === 'install' ? { [INSTALL_HEADER]: caller.id } : {}),
+    }
   }
 
   const { answerMs, compileMs } = deadlines
@@ -121,8 +172,23 @@ export function createProxy(serverUrl: string, shutdown: AbortSignal, log: Log, 
     .get('/runs/:id/resume.pdf', (c) => pass(c, { route: '/runs/{id}/resume.pdf', deadlineMs: answerMs, maxBytes: 0 }))
 }
 
-function pick(c: Context<Env>, names: string[]): Record<string, string> {
-  return Object.fromEntries(names.flatMap((name) => (c.req.header(name) ? [[name, c.req.header(name) ?? '']] : [])))
+function passedOn(c: Context<Env>, traced: boolean): Record<string, string> {
+  const given = Object.fromEntries(
+    [...PASSED_ON, ...(traced ? [] : CONTEXT)].flatMap((name) => {
+      const value = c.req.header(name)
+      return value ? [[name, value]] : []
+    }),
+  )
+  const baggage = traced ? undefined : allowedBaggage(c.req.header('baggage'))
+  return { ...given, ...(baggage ? { baggage } : {}) }
+}
+
+function passedBack(headers: Headers): Headers {
+  const passed = PASSED_BACK.flatMap((name): [string, string][] => {
+    const value = headers.get(name)
+    return value === null ? [] : [[name, value]]
+  })
+  return new Headers(passed)
 }
 
 /** Passes every chunk on as it comes. Not the stream itself: the adapter would print its errors to stderr. */

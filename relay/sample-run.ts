@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION } from '../names.ts'
+import { type AccessConfig, createAccess } from './access/access.ts'
+import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { createLog } from './log.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
 import { openStore, type Store } from './store.ts'
@@ -57,6 +59,23 @@ export function temporaryStore(path = temporaryPath(), now?: () => number, terms
   const store = openStore(path, terms, now)
   onTestFinished(() => store.close())
   return store
+}
+
+export const SECRET = 'a secret that only tests know, long enough'
+const SERVICE_KEY = 'collector-key-that-only-tests-know-of'
+/** What a service sends along. */
+export const AS_SERVICE = { authorization: `Bearer ${SERVICE_KEY}` }
+
+/** Access by {@link SECRET} and {@link AS_SERVICE}, with the quotas of the defaults. */
+export function sampleAccess({ now, ...config }: Partial<AccessConfig> & { now?: () => number } = {}) {
+  const serviceKeys = [{ name: 'collector', key: SERVICE_KEY }]
+  return createAccess({ secrets: [SECRET], serviceKeys, trustedProxies: [], limits: DEFAULT_LIMITS, ...config }, now)
+}
+
+/** What an install sends along that registers by this answer of POST /installs. */
+export async function asInstall(answer: Response | Promise<Response>): Promise<{ authorization: string }> {
+  const { token } = await (await answer).json()
+  return { authorization: `Bearer ${token}` }
 }
 
 export const silent = createLog('silent')

@@ -11,7 +11,6 @@ import {
   CompositePropagator,
   type ExportResult,
   ExportResultCode,
-  W3CBaggagePropagator,
   W3CTraceContextPropagator,
 } from '@opentelemetry/core'
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
@@ -32,6 +31,7 @@ import {
   SERVICE_RELAY,
 } from '../names.ts'
 import manifest from '../package.json' with { type: 'json' }
+import { AllowedBaggagePropagator } from './baggage.ts'
 import { allowInstrumentations } from './config.ts'
 import { isProxied } from './proxy.ts'
 
@@ -75,7 +75,7 @@ const sdk = new NodeSDK({
   // No detectors: host name, user, command line and process owner are nobody's business.
   autoDetectResources: false,
   textMapPropagator: new CompositePropagator({
-    propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
+    propagators: [new W3CTraceContextPropagator(), new AllowedBaggagePropagator()],
   }),
   spanProcessors: [new ClosedListProcessor(), batches],
   // Empty, not left out: by default the SDK would send metrics and logs to port 4318, which is this relay.

@@ -8,6 +8,7 @@ import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { ErrorBody, Run, RunEvent } from './contract.ts'
 import { TEMPLATE } from './latex.ts'
+import { INSTALL_HEADER, SERVER_KEY_HEADER } from './relay-contract.ts'
 import { MAX_GENERATE_BYTES } from './request-contract.ts'
 import { Runs } from './runs.ts'
 import { Tectonic } from './tectonic.ts'
@@ -15,10 +16,15 @@ import { Working } from './working.ts'
 
 let distDir: string
 let tectonic: Tectonic
-let app: Hono
+let bare: Hono
+let app: ReturnType<typeof byRelay>
 let runs: Runs
 let shutdown: AbortController
 let working: Working
+
+const KEY = 'the key that the relay has, too: new'
+const OLD_KEY = 'the key that the relay had before it'
+const INSTALL = '6f1d7b9e-2c8a-4d53-9f0e-3a7b5c1d2e4f'
 
 const posting = { source: 'json-ld', title: 'Engineer', company: 'Acme', location: '', description: 'Kafka and Go' }
 const profile = {
@@ -35,15 +41,25 @@ beforeEach(() => {
   runs = new Runs(distDir)
   working = new Working()
   shutdown = new AbortController()
-  app = createApp({
+  bare = createApp({
     runs,
     pipeline: { llm: undefined, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
     working,
     hosts: ['resumes.example'],
+    keys: [KEY, OLD_KEY],
     shutdown: shutdown.signal,
     ready: () => tectonic.ready(),
   })
+  app = byRelay(bare)
 })
+
+/** Asks as the relay does, for one install. */
+function byRelay(app: Hono): { request: (path: string, init?: RequestInit) => Promise<Response> } {
+  return {
+    request: async (path, { headers, ...init } = {}) =>
+      app.request(path, { headers: { [SERVER_KEY_HEADER]: KEY, [INSTALL_HEADER]: INSTALL, ...headers }, ...init }),
+  }
+}
 
 const post = (path: string, body: unknown) =>
   app.request(path, {
@@ -90,7 +106,7 @@ it('continues a stream after Last-Event-ID', async () => {
 })
 
 it('ends open streams and marks the run when the server stops', async () => {
-  const run = runs.create('0123456789abcdef0123456789abcdef')
+  const run = runs.create('0123456789abcdef0123456789abcdef', INSTALL)
   run.append({ type: 'queued', ahead: 1 })
   const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events')
   runs.interruptAll()
@@ -99,7 +115,7 @@ it('ends open streams and marks the run when the server stops', async () => {
 })
 
 it('lets go of a stream when the server stops, also when its run has not ended', async () => {
-  runs.create('0123456789abcdef0123456789abcdef').append({ type: 'queued', ahead: 1 })
+  runs.create('0123456789abcdef0123456789abcdef', INSTALL).append({ type: 'queued', ahead: 1 })
   const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events')
   shutdown.abort()
   expect((await eventsOf(response)).length).toBeLessThanOrEqual(1)
@@ -122,7 +138,7 @@ it('makes a run once, however often it is posted', async () => {
 })
 
 it('answers HEAD for a stream without starting one', async () => {
-  runs.create('0123456789abcdef0123456789abcdef')
+  runs.create('0123456789abcdef0123456789abcdef', INSTALL)
   const response = await app.request('/runs/0123456789abcdef0123456789abcdef/events', { method: 'HEAD' })
   expect(response.status).toBe(200)
   expect(response.body).toBeNull()
@@ -150,14 +166,17 @@ it('takes requests by a name that is configured, and answers probes by any', asy
 
 it('stops the compilation with the run', async () => {
   const endless = TEMPLATE.replace('@BODY@', '\\loop\\iftrue\\repeat @BODY@')
-  const slow = createApp({
-    runs,
-    pipeline: { llm: undefined, tectonic, template: endless, log: pino({ level: 'silent' }) },
-    working,
-    hosts: [],
-    shutdown: shutdown.signal,
-    ready: async () => true,
-  })
+  const slow = byRelay(
+    createApp({
+      runs,
+      pipeline: { llm: undefined, tectonic, template: endless, log: pino({ level: 'silent' }) },
+      working,
+      hosts: [],
+      keys: [KEY],
+      shutdown: shutdown.signal,
+      ready: async () => true,
+    }),
+  )
   const response = await slow.request('/generate', {
     method: 'POST',
     body: JSON.stringify({ profile, posting }),
@@ -183,20 +202,23 @@ it('stops a compilation with its caller, and with the server', async () => {
 })
 
 it('refuses LaTeX from outside where there is no sandbox', async () => {
-  const bare = new Tectonic({
+  const unsandboxed = new Tectonic({
     toolchain: { ...(await readToolchain()), bwrap: undefined },
     timeoutMs: 30_000,
     concurrency: 1,
     queueLimit: 1,
   })
-  const unsafe = createApp({
-    runs,
-    pipeline: { llm: undefined, tectonic: bare, template: TEMPLATE, log: pino({ level: 'silent' }) },
-    working,
-    hosts: [],
-    shutdown: shutdown.signal,
-    ready: () => bare.ready(),
-  })
+  const unsafe = byRelay(
+    createApp({
+      runs,
+      pipeline: { llm: undefined, tectonic: unsandboxed, template: TEMPLATE, log: pino({ level: 'silent' }) },
+      working,
+      hosts: [],
+      keys: [KEY],
+      shutdown: shutdown.signal,
+      ready: () => unsandboxed.ready(),
+    }),
+  )
   const body = '\\documentclass{article}\\begin{document}x\\end{document}'
   const response = await unsafe.request('/compile', { method: 'POST', body })
   expect(response.status).toBe(503)
@@ -254,7 +276,7 @@ it('refuses a body that is too large', async () => {
 })
 
 it('refuses one run more than it can work on', async () => {
-  for (let index = 0; index < 32; index++) runs.create(`${index + 10}`.padStart(32, '1'))
+  for (let index = 0; index < 32; index++) runs.create(`${index + 10}`.padStart(32, '1'), INSTALL)
   const response = await post('/generate', { profile, posting })
   expect(response.status).toBe(503)
   expect(ErrorBody.parse(await response.json()).error.code).toBe('overloaded')
@@ -284,4 +306,59 @@ it('says what is wrong with LaTeX that does not compile', async () => {
   const response = await post('/compile', '\\documentclass{article}\n\\begin{document}\n\\nosuch\n\\end{document}')
   expect(response.status).toBe(422)
   expect(ErrorBody.parse(await response.json()).error.code).toBe('latex_invalid')
+})
+
+const RUN = '0123456789abcdef0123456789abcdef'
+
+it.each([
+  ['no key', {}],
+  ['another key', { [SERVER_KEY_HEADER]: 'x'.repeat(KEY.length) }],
+  ['the beginning of the key', { [SERVER_KEY_HEADER]: KEY.slice(0, -1) }],
+  ['both keys in one', { [SERVER_KEY_HEADER]: `${KEY},${OLD_KEY}` }],
+  ['the key as a client would send it', { authorization: `Bearer ${KEY}` }],
+])('refuses who comes with %s, whatever they ask, and says what to do', async (_, headers) => {
+  runs.create(RUN, '')
+  for (const [method, path] of [
+    ['POST', '/generate'],
+    ['POST', '/compile'],
+    ['GET', `/runs/${RUN}`],
+    ['GET', `/runs/${RUN}/events`],
+    ['GET', `/runs/${RUN}/resume.pdf`],
+    ['GET', '/nothing'],
+  ] as const) {
+    const response = await bare.request(path, { method, headers })
+    expect(`${path} ${response.status}`).toBe(`${path} 401`)
+    const { error } = ErrorBody.parse(await response.json())
+    expect(error.code).toBe('not_allowed')
+    expect(error.detail).toContain('SERVER_KEY')
+    expect(JSON.stringify(error)).not.toContain(KEY)
+  }
+  for (const path of ['/healthz', '/readyz']) expect((await bare.request(path)).status).toBe(200)
+})
+
+it('takes the old key and the new one while they are being changed', async () => {
+  runs.create(RUN, INSTALL)
+  for (const key of [KEY, OLD_KEY]) {
+    const headers = { [SERVER_KEY_HEADER]: key }
+    expect((await app.request(`/runs/${RUN}`, { headers })).status).toBe(200)
+  }
+})
+
+it('shows a run to the install that started it; to another it does not exist, and cannot be posted again', async () => {
+  const traceparent = `00-${RUN}-0123456789abcdef-03`
+  const headers = { 'content-type': 'application/json', traceparent }
+  const body = JSON.stringify({ profile, posting })
+  const run = Run.parse(await (await app.request('/generate', { method: 'POST', body, headers })).json())
+  expect(run.id).toBe(RUN)
+  await eventsOf(await app.request(run.events))
+  for (const other of ['another', '', INSTALL.toUpperCase()]) {
+    const as = { [INSTALL_HEADER]: other }
+    for (const path of [`/runs/${RUN}`, run.events, run.pdf]) {
+      const response = await app.request(path, { headers: as })
+      expect(`${other} ${path} ${response.status}`).toBe(`${other} ${path} 404`)
+      expect(ErrorBody.parse(await response.json()).error.code).toBe('run_not_found')
+    }
+    expect((await app.request('/generate', { method: 'POST', body, headers: { ...headers, ...as } })).status).toBe(404)
+  }
+  expect((await app.request(run.pdf)).status).toBe(200)
 })

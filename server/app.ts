@@ -24,6 +24,8 @@ import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
 import { onlyServices } from './origin.ts'
 import { inStage, type Pipeline, runPipeline } from './pipeline.ts'
+import { INSTALL_HEADER, REQUEST_ID_HEADER } from './relay-contract.ts'
+import { onlyRelay } from './relay-key.ts'
 import { GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from './request-contract.ts'
 import type { RunLog, Runs } from './runs.ts'
 import type { Working } from './working.ts'
@@ -35,13 +37,15 @@ export interface Server {
   working: Working
   /** Names this server is reached by, besides loopback. */
   hosts: readonly string[]
+  /** What the relay may show. */
+  keys: readonly string[]
   /** Aborts when the server stops: open streams end. */
   shutdown: AbortSignal
   /** Whether a PDF could be made now. */
   ready: () => Promise<boolean>
 }
 
-export function createApp({ runs, pipeline, working, hosts, shutdown, ready }: Server): Hono {
+export function createApp({ runs, pipeline, working, hosts, keys, shutdown, ready }: Server): Hono {
   const app = new Hono()
 
   // Orchestrators ask by whatever address they have.
@@ -49,7 +53,7 @@ export function createApp({ runs, pipeline, working, hosts, shutdown, ready }: S
   app.get('/readyz', async (c) =>
     (await ready()) ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503),
   )
-  app.use(onlyServices(hosts))
+  app.use(onlyServices(hosts), onlyRelay(keys))
 
   app.use(async (c, next) => {
     await next()
@@ -64,8 +68,10 @@ export function createApp({ runs, pipeline, working, hosts, shutdown, ready }: S
     const id = cause?.traceId ?? traceIdOf(c.req.header('traceparent')) ?? randomTraceId()
     const known = runs.get(id)
     trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, known !== undefined)
+    // Of another's run not even that it exists.
+    if (known && known.owner !== ownerIn(c)) throw new Failure('run_not_found', { reason: 'other_install' })
     if (known) return c.json(known.view(), 200)
-    const run = runs.create(id)
+    const run = runs.create(id, ownerIn(c), c.req.header(REQUEST_ID_HEADER))
     const { parent, links } = parentOf(cause)
     // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
     setImmediate(() => void working.add(runPipeline(pipeline, run, request, parent, links)))
@@ -134,7 +140,14 @@ function find(runs: Runs, c: Context): RunLog {
   const id = c.req.param('id')
   const run = RunId.is(id) ? runs.get(id) : undefined
   if (!run) throw new Failure('run_not_found')
+  // Its ID is shown, read out and mailed to support. It must not open a resume.
+  if (run.owner !== ownerIn(c)) throw new Failure('run_not_found', { reason: 'other_install' })
   return run
+}
+
+/** The install that the relay has let in; '' for a relay's own request. */
+function ownerIn(c: Context): string {
+  return c.req.header(INSTALL_HEADER) ?? ''
 }
 
 const WAITING_SPAN = /^p:([0-9a-f]{16})$/

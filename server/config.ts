@@ -6,10 +6,25 @@ import type { LlmOptions } from './llm.ts'
 const milliseconds = (fallback: number) => z.coerce.number().int().min(100).max(600_000).default(fallback)
 const blankAsUnset = (value: unknown) => (value === '' ? undefined : value)
 
+/** Shorter than this is guessed. `openssl rand -hex 32` gives 64. */
+const MIN_KEY_LENGTH = 32
+const MISSING_KEY = `must be a secret of at least ${MIN_KEY_LENGTH} characters that the relay has, too`
+const isKey = (key: string) => key.length >= MIN_KEY_LENGTH
+const keysOf = (list: string) =>
+  list
+    .split(',')
+    .map((key) => key.trim())
+    .filter(Boolean)
+
 const Environment = z.object({
   SERVER_HOST: z.string().default('127.0.0.1'),
   /** 0 lets the operating system pick. */
   SERVER_PORT: z.coerce.number().int().min(0).max(65_535).default(4320),
+  /** What the relay shows, `new,old`: the relay sends the first of its own, and both are taken here. */
+  SERVER_KEY: z
+    .string(MISSING_KEY)
+    .transform(keysOf)
+    .refine((keys) => keys.length > 0 && keys.every(isKey), MISSING_KEY),
   /** Names this server is reached by besides loopback, with commas between. */
   SERVER_HOSTS: z.string().default(''),
   DIST_DIR: z.string().default('dist'),
@@ -35,6 +50,8 @@ export interface Config {
   host: string
   port: number
   hosts: string[]
+  /** What the relay may show; at least one. */
+  keys: string[]
   distDir: string
   toolchainPath: string | undefined
   templatePath: string | undefined
@@ -58,6 +75,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     hosts: e.SERVER_HOSTS.split(',')
       .map((name) => name.trim())
       .filter(Boolean),
+    keys: e.SERVER_KEY,
     distDir: e.DIST_DIR,
     toolchainPath: e.TOOLCHAIN,
     templatePath: e.RESUME_TEMPLATE,

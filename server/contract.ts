@@ -92,6 +92,11 @@ export const FAILURES = {
     message: 'The resume service is busy right now.',
     advice: 'Nothing is lost. Try again in a minute.',
   },
+  rate_limited: {
+    status: 429,
+    message: 'The resume service has had too many requests from here for now.',
+    advice: 'Nothing is lost. Try again in a few minutes.',
+  },
   request_invalid: {
     status: 400,
     message: 'The resume service did not understand the request.',

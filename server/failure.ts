@@ -10,6 +10,8 @@ export interface FailureContext {
   /** A class finer than the code, low in cardinality, for `error.type`. Quotes nothing. */
   reason?: string | undefined
   cause?: unknown
+  /** Of the answer, where it says more than the code's own. */
+  status?: number | undefined
   /** Line of the LaTeX error, counted from 1. */
   latexErrorLine?: number | undefined
 }
@@ -19,24 +21,22 @@ export class Failure extends Error {
   readonly detail: string | undefined
   readonly reason: string | undefined
   readonly latexErrorLine: number | undefined
+  /** HTTP status of an answer that tells of it. */
+  readonly status: number
 
-  constructor(code: FailureCode, { detail, reason, cause, latexErrorLine }: FailureContext = {}) {
+  constructor(code: FailureCode, { detail, reason, cause, status, latexErrorLine }: FailureContext = {}) {
     super(FAILURES[code].message, cause === undefined ? undefined : { cause })
     this.name = 'Failure'
     this.code = code
     this.detail = detail?.slice(0, MAX_DETAIL)
     this.reason = reason
+    this.status = status ?? FAILURES[code].status
     this.latexErrorLine = latexErrorLine
   }
 
   /** The failure itself, or `internal` for anything that was not foreseen: its words stay in `cause`. */
   static from(error: unknown): Failure {
     return error instanceof Failure ? error : new Failure('internal', { cause: error })
-  }
-
-  /** HTTP status of an answer that tells of it. */
-  get status() {
-    return FAILURES[this.code].status
   }
 
   toBody(): FailureBody {

@@ -46,6 +46,7 @@ const app = createApp({
   shutdown: shutdown.signal,
   working,
   hosts: config.hosts,
+  keys: config.keys,
   ready: () => tectonic.ready(),
 })
 

@@ -87,12 +87,13 @@ export async function runPipeline(
       keywordsMatched: resume.keywords.matched,
       keywordsTotal: resume.keywords.total,
     })
-    log.info({ run: run.id, pages, sizeBytes }, 'run done')
+    log.info({ run: run.id, request_id: run.requestId, pages, sizeBytes }, 'run done')
   } catch (error) {
     const failure = Failure.from(error)
     run.append({ type: 'failed', failure: failure.toBody() })
     // The cause's message may quote a resume; its class says enough to find the place.
-    log.warn({ run: run.id, code: failure.code, reason: failure.reason, cause: causeOf(failure) }, 'run failed')
+    const { code, reason } = failure
+    log.warn({ run: run.id, request_id: run.requestId, code, reason, cause: causeOf(failure) }, 'run failed')
   }
 }
 

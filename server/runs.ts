@@ -13,13 +13,19 @@ const MAX_ACTIVE = 32
 /** One run and its event log. Event ids are positions in the log, counted from 1. */
 export class RunLog {
   readonly id: string
+  /** The install that started it, and the only one that it is shown to. In no span and no log. */
+  readonly owner: string
+  /** Of the request that started it, as the relay's log has it. */
+  readonly requestId: string | undefined
   readonly pdfPath: string
   readonly abort = new AbortController()
   readonly #events: RunEvent[] = []
   #wake = Promise.withResolvers<void>()
 
-  constructor(id: string, distDir: string) {
+  constructor(id: string, distDir: string, owner: string, requestId: string | undefined) {
     this.id = id
+    this.owner = owner
+    this.requestId = requestId
     this.pdfPath = join(distDir, `${id}.pdf`)
   }
 
@@ -86,11 +92,11 @@ export class Runs {
   }
 
   /** A run that is not known yet. Throws Failure('overloaded') when too many are under way. */
-  create(id: string): RunLog {
+  create(id: string, owner: string, requestId?: string): RunLog {
     const active = [...this.#runs.values()].filter((run) => !run.ended)
     if (active.length >= MAX_ACTIVE) throw new Failure('overloaded')
     if (this.#runs.size >= MAX_RUNS) this.#forgetOldest()
-    const run = new RunLog(id, this.#distDir)
+    const run = new RunLog(id, this.#distDir, owner, requestId)
     this.#runs.set(id, run)
     return run
   }

@@ -5,6 +5,7 @@ import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-web'
 import { SERVICE_EXTENSION } from '../../names.ts'
+import { fetchAsInstall } from '../relay-access.ts'
 import type { EndedSpan } from './journal.ts'
 import { TRACE_FLAGS } from './tracer.ts'
 
@@ -55,11 +56,9 @@ async function post(
   body?: Uint8Array<ArrayBuffer>,
 ): Promise<Outcome> {
   try {
-    const response = await fetch(url, {
+    const response = await fetchAsInstall(url, {
       method: 'POST',
       ...(body ? { headers: { 'content-type': 'application/json' }, body } : {}),
-      credentials: 'omit',
-      redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_MS),
     })
     const refused = !response.ok && (await isRefusal(response))

@@ -1,0 +1,55 @@
+/** Every reason for which a caller is turned away, and what is said to it. */
+import type { Exceeded } from './quotas.ts'
+
+/** `message` says what happened and what to do about it. */
+export const REFUSALS = {
+  token_missing: {
+    status: 401,
+    message: 'Send a token as "Authorization: Bearer …". POST /installs gives one.',
+  },
+  token_malformed: {
+    status: 401,
+    message: 'This is neither a token nor a service key. POST /installs gives a token.',
+  },
+  token_wrong_kind: {
+    status: 401,
+    message: 'The refresh token is for POST /installs/refresh, and the other one for everything else.',
+  },
+  token_expired: {
+    status: 401,
+    message: 'The token is too old. POST /installs/refresh renews it; POST /installs gives another.',
+  },
+  token_forged: {
+    status: 401,
+    message: 'This relay has not signed that token. POST /installs gives one that it has.',
+  },
+  service_not_allowed: {
+    status: 403,
+    message: 'A service key is for POST /v1/traces only. Everything else is for installs.',
+  },
+  quota_install: { status: 429, message: 'This browser has asked for too much within the hour.' },
+  quota_address: { status: 429, message: 'Too much was asked for from this network address within the hour.' },
+  quota_overall: { status: 429, message: 'The relay has been asked for more than it takes within the hour.' },
+} as const satisfies Record<string, { status: number; message: string }>
+
+export type Reason = keyof typeof REFUSALS
+/** How often each reason was given, since the start. */
+export type RefusalCounts = Record<Reason, number>
+
+export function noRefusals(): RefusalCounts {
+  return Object.fromEntries(Object.keys(REFUSALS).map((reason) => [reason, 0])) as RefusalCounts
+}
+
+/** A caller that is turned away. Answered, and counted, at the relay's edge. */
+export class Refused extends Error {
+  override name = 'Refused'
+  readonly reason: Reason
+  /** What ran out, for the reasons that begin with `quota`. */
+  readonly exceeded: Exceeded | undefined
+
+  constructor(reason: Reason, exceeded?: Exceeded) {
+    super(REFUSALS[reason].message)
+    this.reason = reason
+    this.exceeded = exceeded
+  }
+}
