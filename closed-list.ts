@@ -14,11 +14,6 @@ for (const [constant, name] of Object.entries(names)) {
   if (constant.startsWith('EVENT_')) LISTED_EVENTS.add(name)
 }
 
-/** Whether an attribute of this name may be recorded. */
-export function isListed(name: string): boolean {
-  return LISTED.has(name)
-}
-
 /** The only baggage entry that becomes an attribute: a random ID, and it must look like one. */
 const SESSION_ID = /^[\w-]{1,64}$/
 

@@ -66,3 +66,13 @@ it('says of every name what it means', () => {
   const bare = [...source.matchAll(/^(.*)\nexport const (\w+)/gm)].filter(([, before]) => !before?.endsWith('*/'))
   expect(bare.map(([, , constant]) => constant)).toEqual([])
 })
+
+it('lets out of the extension what some file of it puts in, and nothing else', () => {
+  const files = readdirSync(join(ROOT, 'extension'), { recursive: true, encoding: 'utf8' }).filter(
+    (file) => /\.ts$/.test(file) && !/\.(test|spec)\.ts$|^dist|^journey\.ts$|listed\.ts$/.test(file),
+  )
+  const named = (text: string) => text.match(/\bATTR_[A-Z_]+/g) ?? []
+  const put = new Set(files.flatMap((file) => named(readFileSync(join(ROOT, 'extension', file), 'utf8'))))
+  const list = readFileSync(join(ROOT, 'extension/tracer/listed.ts'), 'utf8')
+  expect(new Set(named(list.slice(list.indexOf('new Set('))))).toEqual(put)
+})

@@ -9,8 +9,8 @@
 import { type HrTime, type Link, type SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import type { ReadableSpan, SpanProcessor, TimedEvent } from '@opentelemetry/sdk-trace-web'
 import browser from 'webextension-polyfill'
-import { isListed } from '../../closed-list.ts'
 import type { Dropped } from './dropped.ts'
+import { LISTED } from './listed.ts'
 
 /** A span as it lies in storage: ReadableSpan without its methods, and without the resource, which is the reader's. */
 export interface JournaledSpan {
@@ -88,7 +88,7 @@ export class Journal implements SpanProcessor {
 
   /** Writes a span, with no attribute that is not of the closed list. */
   put(span: JournaledSpan): void {
-    const attributes = Object.fromEntries(Object.entries(span.attributes).filter(([name]) => isListed(name)))
+    const attributes = Object.fromEntries(Object.entries(span.attributes).filter(([name]) => LISTED.has(name)))
     this.#write({ [PREFIX + span.spanId]: JSON.stringify({ ...span, attributes }) })
   }
 

@@ -1,0 +1,44 @@
+/**
+ * The attributes that this browser's spans may have. A list of the extension's own, and not all of names.ts: that would
+ * let more out than is ever put in, and the worker would carry every name of relay and server.
+ */
+
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_EXTRACT_GAVE_UP,
+  ATTR_FAILURE_CODE,
+  ATTR_HTTP_REQUEST_METHOD,
+  ATTR_HTTP_RESPONSE_STATUS_CODE,
+  ATTR_PDF_SIZE,
+  ATTR_POSTING_HOST,
+  ATTR_POSTING_LENGTH,
+  ATTR_POSTING_SOURCE,
+  ATTR_RPC_METHOD,
+  ATTR_RPC_SYSTEM,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  ATTR_SESSION_ID,
+  ATTR_STAGE,
+  ATTR_URL_FULL,
+  ATTR_WORKER_RESUMES,
+} from '../../names.ts'
+
+export const LISTED: ReadonlySet<string> = new Set([
+  ATTR_ERROR_TYPE,
+  ATTR_EXTRACT_GAVE_UP,
+  ATTR_FAILURE_CODE,
+  ATTR_HTTP_REQUEST_METHOD,
+  ATTR_HTTP_RESPONSE_STATUS_CODE,
+  ATTR_PDF_SIZE,
+  ATTR_POSTING_HOST,
+  ATTR_POSTING_LENGTH,
+  ATTR_POSTING_SOURCE,
+  ATTR_RPC_METHOD,
+  ATTR_RPC_SYSTEM,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  ATTR_SESSION_ID,
+  ATTR_STAGE,
+  ATTR_URL_FULL,
+  ATTR_WORKER_RESUMES,
+])
