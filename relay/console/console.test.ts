@@ -200,7 +200,7 @@ test('A trace that is whole says nothing of being cut', async () => {
 })
 
 test('Of a span with very many attributes the first are shown, and how many are not', async () => {
-  const attributes = Array.from({ length: 130 }, (_, n) => text(`k${n}`, ''))
+  const attributes = Array.from({ length: 130 }, (_, n) => text(ATTR_STAGE, `k${n}`))
   const { page } = await consoleWith(sampleRequest([root({ attributes })]))
   const list = (await page(`/support/${TRACE_ID}`)).document.querySelector('.attributes')?.textContent
   expect(list).toContain('k127')
