@@ -53,7 +53,10 @@ const SPELLED = new ByteSet(Object.keys(MEMBER).map((name) => `"${name}":`))
 const INTEGER = /^-?\d{1,20}$/
 const MAX_UINT64 = 2n ** 64n - 1n
 const MIN_INT64 = -(2n ** 63n)
-const DOUBLE = /^(?:NaN|-?Infinity|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)$/i
+const DOUBLE = /^-?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/i
+
+/** What is parsed as infinite. Not yet in TypeScript's library. */
+const TOO_LARGE = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON('1e400')
 
 export class JsonMessages extends JsonReader {
   /** Whether some object has a member twice: then what was read is void, for the last one counts. */
@@ -181,12 +184,19 @@ export class JsonMessages extends JsonReader {
     this.fault(`${what} is not a 64-bit number`)
   }
 
+  /** A number as it is or in a text. JSON has none that are not finite, and a text has them by name only. */
   double(what: string): void {
-    if (this.bytes[this.pos] === QUOTE) {
-      this.string()
-      if (!DOUBLE.test(this.text())) this.fault(`${what} is not a number`)
-    } else if (this.isNumber()) this.number()
-    else if (!this.isNull()) this.mismatch(`${what} is not a number`)
+    const isText = this.bytes[this.pos] === QUOTE
+    if (!isText && !this.isNumber()) {
+      if (!this.isNull()) this.mismatch(`${what} is not a number`)
+      return
+    }
+    if (isText) this.string()
+    else this.number()
+    if (this.#shortInteger() !== undefined) return
+    const text = this.text()
+    if (isText && /^(?:NaN|-?Infinity)$/.test(text)) return
+    if ((isText && !DOUBLE.test(text)) || !Number.isFinite(Number(text))) this.fault(`${what} is not a number`)
   }
 
   /** Passes over a value that is not what it must be. */
@@ -223,13 +233,7 @@ function isInt64(text: string): boolean {
  */
 export function withoutRepetition(body: Uint8Array): Uint8Array {
   const value: unknown = JSON.parse(new TextDecoder().decode(body))
-  return Buffer.from(
-    JSON.stringify(value, (_, item) => {
-      // It would become null, which is another value.
-      if (item === Number.POSITIVE_INFINITY || item === Number.NEGATIVE_INFINITY) {
-        throw new Undecodable('A number is more than 64 bits hold.')
-      }
-      return item
-    }),
-  )
+  // Too large a number would become null, which is another value.
+  const isTooLarge = (item: unknown) => item === Number.POSITIVE_INFINITY || item === Number.NEGATIVE_INFINITY
+  return Buffer.from(JSON.stringify(value, (_, item) => (isTooLarge(item) ? TOO_LARGE : item)))
 }

@@ -393,16 +393,15 @@ class JsonScan extends JsonMessages {
       else if (member === MEMBER.doubleValue) this.double('doubleValue')
       else if (member === MEMBER.arrayValue || member === MEMBER.kvlistValue) {
         this.#listValue(listing, member === MEMBER.kvlistValue)
-      } else if (member === MEMBER.bytesValue) stays = !this.#bytes(listing)
+      } else if (member === MEMBER.bytesValue) this.#bytes(listing)
       else stays = this.#unknown()
     }
   }
 
-  /** Whether there are any. */
-  #bytes(listing: Listing): boolean {
-    if (!this.textOf('bytesValue')) return false
-    if (listing !== UNLISTED) this.#scrubber.droppedBytes()
-    return true
+  #bytes(listing: Listing): void {
+    if (!this.textOf('bytesValue') || listing === UNLISTED || this.to === this.from) return
+    this.edits.replace(this.from, this.to)
+    this.#scrubber.emptiedBytes()
   }
 
   /** Values, or (`keyed`) attributes in an attribute: of these only the listed stay, too. */

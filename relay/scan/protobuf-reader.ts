@@ -55,8 +55,25 @@ export class ProtobufReader {
     if (depth > MAX_DEPTH) throw tooDeep()
   }
 
-  /** A number, as far as it has 32 bits. */
+  /**
+   * A number of 32 bits. It has five bytes, or ten if it is negative: with six to nine it would be too large, and
+   * protobufjs, which the look-up decodes with, would go on reading at the wrong place.
+   */
   int32(end: number): number {
+    const first = this.bytes[this.pos] as number
+    if (first < 0x80 && this.pos < end) {
+      this.pos += 1
+      return first
+    }
+    const from = this.pos
+    const value = this.int64(end)
+    const size = this.pos - from
+    if (size > 5 && size < 10) throw this.undecodable('A number is longer than 32 bits')
+    return value
+  }
+
+  /** A number of 64 bits, of which the lower 32 are returned. */
+  int64(end: number): number {
     let value = 0
     for (let shift = 0; shift < 70; shift += 7) {
       if (this.pos >= end) throw this.undecodable('A number is cut off')
@@ -92,7 +109,7 @@ export class ProtobufReader {
       throw this.undecodable('A field has a wire type that is not its own')
     }
     const type = tag & 7
-    if (type === VARINT) this.int32(end)
+    if (type === VARINT) this.int64(end)
     else if (type === FIXED64) this.fixed(8, end)
     else if (type === LENGTH) this.pos = this.content(end)
     else if (type === FIXED32) this.fixed(4, end)
@@ -103,11 +120,11 @@ export class ProtobufReader {
     return new Undecodable(`${what}, near byte ${this.pos}.`)
   }
 
-  /** Up to 64 bits, exact where it is less than 2^53: more is too much for everything that is read by this. */
+  /** A tag or length, which has at most five bytes, as everywhere else. */
   #varint(end: number): number {
     let value = 0
     let scale = 1
-    for (let size = 0; size < 10; size += 1) {
+    for (let size = 0; size < 5; size += 1) {
       if (this.pos >= end) throw this.undecodable('A field is cut off')
       const byte = this.bytes[this.pos] as number
       this.pos += 1
@@ -115,7 +132,7 @@ export class ProtobufReader {
       if (byte < 0x80) return value
       scale *= 128
     }
-    throw this.undecodable('A number is longer than 64 bits')
+    throw this.undecodable('A tag or length is longer than 32 bits')
   }
 }
 

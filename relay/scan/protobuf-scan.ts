@@ -383,10 +383,11 @@ class ProtobufScan extends ProtobufReader {
       const at = this.pos
       const tag = this.tag(end)
       if (tag === 0x0a) this.#string(end, listing)
-      else if (tag === 0x10 || tag === 0x18) this.int32(end)
+      else if (tag === 0x10) this.int32(end)
+      else if (tag === 0x18) this.int64(end)
       else if (tag === 0x21) this.fixed(8, end)
       else if (tag === 0x2a || tag === 0x32) this.#list(end, depth + 1, listing, tag === 0x32)
-      else if (tag === 0x3a) this.#bytes(at, end, listing)
+      else if (tag === 0x3a) this.#bytes(end, listing)
       else this.#unknown(at, tag, IN_VALUE, end)
     }
     this.#relength(lengthAt, from, end, count, delta)
@@ -409,11 +410,15 @@ class ProtobufScan extends ProtobufReader {
     this.#relength(lengthAt, from, end, count, delta)
   }
 
-  #bytes(at: number, end: number, listing: Listing): void {
-    this.pos = this.content(end)
-    if (listing === UNLISTED) return
-    this.#edits.replace(at, this.pos)
-    this.#scrubber.droppedBytes()
+  /** Emptied, not taken out: of several kinds of value in one the last counts. */
+  #bytes(end: number, listing: Listing): void {
+    const lengthAt = this.pos
+    const from = this.content(end)
+    const size = from - this.pos
+    this.pos = from
+    if (listing === UNLISTED || size === 0) return
+    this.#edits.replace(lengthAt, from, Uint8Array.of(0))
+    this.#scrubber.emptiedBytes()
   }
 
   #string(end: number, listing: Listing): void {

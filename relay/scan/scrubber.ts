@@ -122,8 +122,8 @@ export class Scrubber {
     return found?.value
   }
 
-  /** An attribute's bytes go without a marker: nothing of ours is bytes, and anything could be in them. */
-  droppedBytes(): void {
+  /** Nothing of ours is bytes, and anything could be in them. */
+  emptiedBytes(): void {
     this.#strike('bytes')
   }
 
