@@ -3,7 +3,7 @@ import { Undecodable } from '../otlp.ts'
 import { ByteSet, viewOf } from './byte-set.ts'
 import { JsonReader, LETTER_N, LIST, OBJECT, QUOTE } from './json-reader.ts'
 
-/** Every member of every message, numbered. No two of one message are 32 apart: a bit tells which were seen. */
+/** Every member of every message, numbered. */
 export const MEMBER = {
   resourceSpans: 0,
   resource: 1,
@@ -65,8 +65,9 @@ export class JsonMessages extends JsonReader {
   /** The member that was read last, and of each the one that came after it. */
   #last = 0
   readonly #followers = new Uint8Array(64)
-  /** By depth. */
+  /** Which were seen, a bit each, by depth. */
   readonly #seen = new Int32Array(256)
+  readonly #seenFrom32 = new Int32Array(256)
 
   /** Whether nothing was found wrong, or twice, so far. */
   get isSound(): boolean {
@@ -91,7 +92,10 @@ export class JsonMessages extends JsonReader {
       return false
     }
     const more = this.enter()
-    this.#seen[this.depth] = more ? 0 : (this.#seen[this.depth] as number)
+    if (more) {
+      this.#seen[this.depth] = 0
+      this.#seenFrom32[this.depth] = 0
+    }
     return more
   }
 
@@ -115,10 +119,11 @@ export class JsonMessages extends JsonReader {
     if (member < 0) return member
     this.#followers[this.#last] = member
     this.#last = member
+    const seen = member < 32 ? this.#seen : this.#seenFrom32
     const bit = 1 << (member & 31)
-    const seen = this.#seen[this.depth] as number
-    if (seen & bit) this.repeated = true
-    this.#seen[this.depth] = seen | bit
+    const before = seen[this.depth] as number
+    if (before & bit) this.repeated = true
+    seen[this.depth] = before | bit
     return member
   }
 
