@@ -171,6 +171,7 @@ export class JsonMessages extends JsonReader {
 
   /** A time: decimal digits as a text, or a number. */
   nanos(what: string): void {
+    if (this.#isUsualTime()) return
     if (this.bytes[this.pos] === QUOTE) {
       this.string()
       if (this.#shortInteger() !== undefined || /^\d{1,20}$/.test(this.text())) {
@@ -187,6 +188,18 @@ export class JsonMessages extends JsonReader {
       return
     }
     this.fault(`${what} is not a 64-bit number`)
+  }
+
+  /** Passes over 19 digits in quotes: a time between 2001 and 2286. */
+  #isUsualTime(): boolean {
+    const { bytes, pos } = this
+    if (bytes[pos] !== QUOTE || bytes[pos + 20] !== QUOTE) return false
+    for (let at = pos + 1; at < pos + 20; at += 1) {
+      const digit = (bytes[at] as number) - 0x30
+      if (digit < 0 || digit > 9) return false
+    }
+    this.pos += 21
+    return true
   }
 
   /** A number as it is or in a text. JSON has none that are not finite, and a text has them by name only. */

@@ -108,6 +108,15 @@ export class JsonReader {
   next(closing: number, stays: boolean): boolean {
     const depth = this.depth
     const end = this.pos
+    if (stays && this.bytes[end] === COMMA && (this.bytes[end + 1] as number) > 0x20) {
+      // As nearly always. What follows does it all.
+      this.#stays[depth] = 1
+      this.#beforeEnd[depth] = end
+      this.pos = end + 1
+      this.#mark()
+      this.#begin()
+      return true
+    }
     let leading = -1
     if (stays) this.#stays[depth] = 1
     else {
