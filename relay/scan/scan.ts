@@ -1,6 +1,6 @@
 /**
  * What the relay has to know of a request before it is stored, found in its bytes: which traces, how many spans, which
- * of them failed, and what must not be kept. Decoding all of it would take twenty times as long.
+ * of them failed, and what must not be kept. Decoding all of it would take many times as long.
  */
 import type { Encoding } from '../otlp.ts'
 import { scanJson } from './json-scan.ts'

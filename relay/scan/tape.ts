@@ -3,6 +3,18 @@
  * body, a shorter one a simpler body, and an empty one nearly nothing, which is what shrinking needs.
  */
 import protobuf from 'protobufjs'
+import {
+  ATTR_GEN_AI_RESPONSE_ID,
+  ATTR_HTTP_ROUTE,
+  ATTR_SESSION_ID,
+  ATTR_STAGE,
+  ATTR_URL_FULL,
+  EVENT_EXCEPTION,
+  EVENT_WORKER_RESUMED,
+  RESOURCE_SERVICE_NAME,
+  SPAN_LLM,
+  SPAN_RUN,
+} from '../../names.ts'
 import { type Encoding, RequestType } from '../otlp.ts'
 
 class Tape {
@@ -37,12 +49,12 @@ const TRACE_IDS = [
 const SPAN_IDS = ['00f067aa0ba902b7', 'b7ad6b7169203331', '0000000000000001']
 const NO_IDS = ['', '0'.repeat(32), '0'.repeat(16), 'abcd', '4bf92f3577b34da6', `${TRACE_IDS[0]}00`]
 const KEYS = [
-  'http.route',
-  'url.full',
-  'session.id',
-  'gen_ai.response.id',
-  'service.name',
-  'pass_ats.stage',
+  ATTR_HTTP_ROUTE,
+  ATTR_URL_FULL,
+  ATTR_SESSION_ID,
+  ATTR_GEN_AI_RESPONSE_ID,
+  RESOURCE_SERVICE_NAME,
+  ATTR_STAGE,
   'user.email',
   'x',
   '',
@@ -50,7 +62,7 @@ const KEYS = [
 ]
 const TEXTS = [
   'GET',
-  'llm',
+  SPAN_LLM,
   '127.0.0.1',
   '3f2a9c1e-8b7d-4c6a-9e5f-1a2b3c4d5e6f',
   'ada@example.org',
@@ -67,7 +79,7 @@ const TEXTS = [
   'A1b2C3d4'.repeat(5),
 ]
 const SPAN_NAMES = [
-  'generate resume',
+  SPAN_RUN,
   'GET',
   'GET /runs/{id}',
   'chat gpt-5',
@@ -75,8 +87,8 @@ const SPAN_NAMES = [
   'other',
   '',
   'GET /+491701234567',
-  'exception',
-  'service_worker.resumed',
+  EVENT_EXCEPTION,
+  EVENT_WORKER_RESUMED,
 ]
 const STATES = ['', 'ot=th:fd70a4', 'passats=p:00f067aa0ba902b7,ot=th:0;rv:1', 'a=b']
 
