@@ -1,10 +1,10 @@
 import { viewOf } from './byte-set.ts'
-import { JsonMessages, MEMBER, withoutRepetition } from './json-message.ts'
+import { JsonAttributes } from './json-attributes.ts'
+import { MEMBER, withoutRepetition } from './json-message.ts'
 import { END_LIST, END_OBJECT } from './json-reader.ts'
 import { MAX_ELEMENTS, tooManyElements } from './limits.ts'
-import { Repeats } from './repeats.ts'
 import type { Scanned } from './scan.ts'
-import { isListedEvent, type Listing, listingOf, NO_ATTRIBUTE, OTHER, Scrubber, UNLISTED } from './scrubber.ts'
+import { isListedEvent, NO_ATTRIBUTE, OTHER } from './scrubber.ts'
 import { TraceTable } from './trace-table.ts'
 
 const STATUS_ERROR = 2
@@ -13,11 +13,6 @@ const HEX = Int8Array.from({ length: 256 }, (_, byte) => {
   const digit = Number.parseInt(String.fromCharCode(byte), 16)
   return Number.isNaN(digit) ? -1 : digit
 })
-/** What stands before the key in the attribute of all that do not write spaces. */
-const BEFORE_KEY = '{"key":"'.length
-/** So many objects and lists cannot be too deep so far up. */
-const SHALLOW = 16
-const SMALL = 64
 // What an ID is.
 const ABSENT = 0
 const VALID = 1
@@ -32,11 +27,9 @@ export function scanJson(body: Uint8Array): Scanned {
 }
 
 /** One method a message. Each stands at a value when it is called, and behind it when it returns. */
-class JsonScan extends JsonMessages {
+class JsonScan extends JsonAttributes {
   readonly #body: Uint8Array
-  readonly #scrubber: Scrubber
   readonly #traces = new TraceTable()
-  readonly #repeats: Repeats
   readonly #words = new Int32Array(4)
   #elements = 0
   #spans = 0
@@ -45,15 +38,13 @@ class JsonScan extends JsonMessages {
   constructor(body: Uint8Array) {
     super(body)
     this.#body = body
-    this.#scrubber = new Scrubber(this.bytes)
-    this.#repeats = new Repeats(this.view)
   }
 
   scan(): Scanned {
     for (let more = this.item('The body'), stays = true; more; more = this.next(END_OBJECT, stays)) {
       stays = true
       if (this.member() === MEMBER.resourceSpans) this.#resourceSpansList()
-      else stays = this.#unknown()
+      else stays = this.unknown()
     }
     this.finish()
     return {
@@ -61,7 +52,7 @@ class JsonScan extends JsonMessages {
       spans: this.#spans,
       rejected: this.#rejected,
       body: this.edits.apply(this.#body),
-      scrubbed: this.#scrubber.result(),
+      scrubbed: this.scrubber.result(),
     }
   }
 
@@ -76,8 +67,8 @@ class JsonScan extends JsonMessages {
       const member = this.member()
       if (member === MEMBER.resource) this.#resource()
       else if (member === MEMBER.scopeSpans) this.#scopeSpansList()
-      else if (member === MEMBER.schemaUrl) this.#text('schemaUrl', NO_ATTRIBUTE)
-      else stays = this.#unknown()
+      else if (member === MEMBER.schemaUrl) this.probed('schemaUrl', NO_ATTRIBUTE)
+      else stays = this.unknown()
     }
   }
 
@@ -85,10 +76,10 @@ class JsonScan extends JsonMessages {
     for (let more = this.message('A resource'), stays = true; more; more = this.next(END_OBJECT, stays)) {
       stays = true
       const member = this.member()
-      if (member === MEMBER.attributes) this.#attributes()
+      if (member === MEMBER.attributes) this.attributes()
       else if (member === MEMBER.droppedAttributesCount) this.integer('droppedAttributesCount')
       else if (member === MEMBER.entityRefs) stays = this.#entityRefs()
-      else stays = this.#unknown()
+      else stays = this.unknown()
     }
   }
 
@@ -102,7 +93,7 @@ class JsonScan extends JsonMessages {
         else this.skip()
       }
     }
-    this.#scrubber.dropped('fields')
+    this.scrubber.dropped('fields')
     return false
   }
 
@@ -124,8 +115,8 @@ class JsonScan extends JsonMessages {
       const member = this.member()
       if (member === MEMBER.spans) this.#spansList()
       else if (member === MEMBER.scope) this.#scope()
-      else if (member === MEMBER.schemaUrl) this.#text('schemaUrl', NO_ATTRIBUTE)
-      else stays = this.#unknown()
+      else if (member === MEMBER.schemaUrl) this.probed('schemaUrl', NO_ATTRIBUTE)
+      else stays = this.unknown()
     }
   }
 
@@ -133,10 +124,10 @@ class JsonScan extends JsonMessages {
     for (let more = this.message('A scope'), stays = true; more; more = this.next(END_OBJECT, stays)) {
       stays = true
       const member = this.member()
-      if (member === MEMBER.name || member === MEMBER.version) this.#text('A text of a scope', NO_ATTRIBUTE)
-      else if (member === MEMBER.attributes) this.#attributes()
+      if (member === MEMBER.name || member === MEMBER.version) this.probed('A text of a scope', NO_ATTRIBUTE)
+      else if (member === MEMBER.attributes) this.attributes()
       else if (member === MEMBER.droppedAttributesCount) this.integer('droppedAttributesCount')
-      else stays = this.#unknown()
+      else stays = this.unknown()
     }
   }
 
@@ -192,7 +183,7 @@ class JsonScan extends JsonMessages {
           this.textOf('traceState')
           break
         case MEMBER.attributes:
-          this.#attributes()
+          this.attributes()
           break
         case MEMBER.events:
           this.#events()
@@ -204,7 +195,7 @@ class JsonScan extends JsonMessages {
           error = this.#status()
           break
         default:
-          stays = this.#unknown()
+          stays = this.unknown()
       }
     }
     if (traceId !== VALID || spanId !== VALID || parentId === INVALID) {
@@ -255,7 +246,7 @@ class JsonScan extends JsonMessages {
   #spanName(): void {
     if (!this.textOf('name')) return
     const { from, to } = this
-    const scrubber = this.#scrubber
+    const scrubber = this.scrubber
     if (this.escaped ? scrubber.isDecodedSpanName(this.text()) : scrubber.isSpanName(from, to)) return
     this.edits.replace(from, to, Buffer.from(OTHER))
     scrubber.dropped('names')
@@ -273,11 +264,11 @@ class JsonScan extends JsonMessages {
       const member = this.member()
       if (member === MEMBER.timeUnixNano) this.nanos('A time of an event')
       else if (member === MEMBER.name) listed = this.textOf('The name of an event') && this.#isListedEvent()
-      else if (member === MEMBER.attributes) this.#attributes()
+      else if (member === MEMBER.attributes) this.attributes()
       else if (member === MEMBER.droppedAttributesCount) this.integer('droppedAttributesCount')
-      else stays = this.#unknown()
+      else stays = this.unknown()
     }
-    if (!listed) this.#scrubber.dropped('events')
+    if (!listed) this.scrubber.dropped('events')
     return listed
   }
 
@@ -301,12 +292,12 @@ class JsonScan extends JsonMessages {
       if (member === MEMBER.traceId) traceId = this.#id(4)
       else if (member === MEMBER.spanId) spanId = this.#id(2)
       else if (member === MEMBER.traceState) this.textOf('traceState')
-      else if (member === MEMBER.attributes) this.#attributes()
+      else if (member === MEMBER.attributes) this.attributes()
       else if (member === MEMBER.flags || member === MEMBER.droppedAttributesCount) this.integer('A number of a link')
-      else stays = this.#unknown()
+      else stays = this.unknown()
     }
     if (traceId !== INVALID && spanId !== INVALID) return true
-    this.#scrubber.dropped('links')
+    this.scrubber.dropped('links')
     return false
   }
 
@@ -318,118 +309,11 @@ class JsonScan extends JsonMessages {
       if (member === MEMBER.code) error = this.integer('code', false) === STATUS_ERROR
       else if (member === MEMBER.message) {
         this.textOf('The message of a status')
-        this.#scrubber.dropped('messages')
+        this.scrubber.dropped('messages')
         stays = false
-      } else stays = this.#unknown()
+      } else stays = this.unknown()
     }
     return error
-  }
-
-  /** `counts` unless they stand in something that goes anyway. */
-  #attributes(counts = true): void {
-    for (let more = this.list('attributes'), stays = true; more; more = this.next(END_LIST, stays)) {
-      stays = this.#attribute(counts)
-    }
-  }
-
-  /** Whether the attribute is listed. */
-  #attribute(counts: boolean): boolean {
-    const at = this.pos
-    const known = counts && this.depth < SHALLOW ? this.#repeats.at(at, at + BEFORE_KEY) : 0
-    if (known > 0) {
-      this.marks += this.#repeats.marks
-      this.pos += known
-      return true
-    }
-    const { slot } = this.#repeats
-    const { marks } = this
-    const { count } = this.edits
-    let listing = UNLISTED
-    let keyFrom = -1
-    let keyTo = -1
-    let valueAt = -1
-    for (let more = this.item('An attribute'), stays = true; more; more = this.next(END_OBJECT, stays)) {
-      stays = true
-      const member = this.member()
-      if (member === MEMBER.key) {
-        if (!this.textOf('A key')) continue
-        keyFrom = this.from
-        keyTo = this.to
-        listing = counts ? this.#listing() : UNLISTED
-      } else if (member === MEMBER.value) {
-        valueAt = keyFrom < 0 ? this.pos : -1
-        if (keyFrom < 0) this.skip()
-        else this.#value(listing)
-      } else stays = this.#unknown()
-    }
-    if (valueAt >= 0) {
-      // The value came before the key, which says what may stand in it.
-      const end = this.pos
-      this.pos = valueAt
-      this.#value(listing)
-      this.pos = end
-    }
-    if (listing === UNLISTED && counts) this.#scrubber.droppedAttribute(keyFrom, keyTo)
-    if (listing === UNLISTED) return false
-    if (this.edits.count === count && this.isSound && this.depth < SHALLOW && this.marks - marks < SMALL) {
-      this.#repeats.remember(slot, at, this.pos, this.marks - marks)
-    }
-    return true
-  }
-
-  #listing(): Listing {
-    if (!this.escaped) return listingOf(this.view, this.from, this.to)
-    const key = Buffer.from(this.text())
-    return listingOf(viewOf(key), 0, key.length)
-  }
-
-  #value(listing: Listing): void {
-    for (let more = this.message('A value'), stays = true; more; more = this.next(END_OBJECT, stays)) {
-      stays = true
-      const member = this.member()
-      if (member === MEMBER.stringValue) this.#text('stringValue', listing)
-      else if (member === MEMBER.intValue) this.integer('intValue')
-      else if (member === MEMBER.boolValue) this.boolean('boolValue')
-      else if (member === MEMBER.doubleValue) this.double('doubleValue')
-      else if (member === MEMBER.arrayValue || member === MEMBER.kvlistValue) {
-        this.#listValue(listing, member === MEMBER.kvlistValue)
-      } else if (member === MEMBER.bytesValue) this.#bytes(listing)
-      else stays = this.#unknown()
-    }
-  }
-
-  #bytes(listing: Listing): void {
-    if (!this.textOf('bytesValue') || listing === UNLISTED || this.to === this.from) return
-    this.edits.replace(this.from, this.to)
-    this.#scrubber.emptiedBytes()
-  }
-
-  /** Values, or (`keyed`) attributes in an attribute: of these only the listed stay, too. */
-  #listValue(listing: Listing, keyed: boolean): void {
-    for (let more = this.message('A list value'), stays = true; more; more = this.next(END_OBJECT, stays)) {
-      stays = true
-      if (this.member() !== MEMBER.values) stays = this.#unknown()
-      else if (keyed) this.#attributes(listing !== UNLISTED)
-      else for (let inner = this.list('values'); inner; inner = this.next(END_LIST, true)) this.#item(listing)
-    }
-  }
-
-  #item(listing: Listing): void {
-    if (this.isNull()) this.fault('An item of values is not an object')
-    else this.#value(listing)
-  }
-
-  #text(what: string, listing: Listing): void {
-    if (!this.textOf(what) || listing === UNLISTED) return
-    const { from, to } = this
-    const text = this.escaped ? this.#scrubber.decoded(this.text(), listing) : this.#scrubber.text(from, to, listing)
-    if (text !== undefined) this.edits.replace(from, to, Buffer.from(JSON.stringify(text).slice(1, -1)))
-  }
-
-  #unknown(): false {
-    this.skip()
-    this.#scrubber.dropped('fields')
-    return false
   }
 
   #element(): void {
