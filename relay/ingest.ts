@@ -62,7 +62,7 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     if (traces.size > 0) {
       // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
       const body = clean !== inflated ? await gzip(clean) : gzipped ? bytes : await gzip(bytes)
-      await store.append({ encoding, body, traceIds: traces.keys() })
+      await store.append({ encoding, body, traceIds: [...traces.keys()] })
       onStored()
     }
     return {
