@@ -5,6 +5,15 @@ import { CompressionAlgorithm } from '@opentelemetry/otlp-exporter-base'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BasicTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { expect, test } from 'vitest'
+import {
+  ATTR_COMPILE_CPU_TIME,
+  ATTR_COMPILE_SANDBOXED,
+  ATTR_EXCEPTION_TYPE,
+  ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
+  ATTR_PDF_PAGES,
+  EVENT_EXCEPTION,
+  SPAN_COMPILE,
+} from '../names.ts'
 import { createApp } from './app.ts'
 import { createBreaker } from './breaker.ts'
 import { createAccept } from './ingest.ts'
@@ -40,13 +49,19 @@ test.each([
     spanProcessors: [new SimpleSpanProcessor(exporter)],
   })
   const tracer = provider.getTracer('test')
-  const span = tracer.startSpan('work', { attributes: { a: 1, b: true, c: ['x', 'y'], d: 1.5 } })
-  span.addEvent('happened', { e: 'f' })
+  const attributes = {
+    [ATTR_PDF_PAGES]: 1,
+    [ATTR_COMPILE_SANDBOXED]: true,
+    [ATTR_GEN_AI_RESPONSE_FINISH_REASONS]: ['x', 'y'],
+    [ATTR_COMPILE_CPU_TIME]: 1.5,
+  }
+  const span = tracer.startSpan(SPAN_COMPILE, { attributes })
+  span.addEvent(EVENT_EXCEPTION, { [ATTR_EXCEPTION_TYPE]: 'f' })
   span.end()
   await provider.forceFlush()
   const { traceId, spanId } = span.spanContext()
   const found = [...spansOf(store.trace(traceId))]
-  expect(found).toMatchObject([{ traceId, spanId, name: 'work', events: [{ name: 'happened' }] }])
+  expect(found).toMatchObject([{ traceId, spanId, name: SPAN_COMPILE, events: [{ name: EVENT_EXCEPTION }] }])
   expect(found[0]?.attributes).toHaveLength(4)
   await provider.shutdown()
 })

@@ -2,7 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import protobuf from 'protobufjs'
 import { expect, test } from 'vitest'
 import { createAccept, createIngest, MAX_BODY_BYTES } from './ingest.ts'
-import { CONTENT_TYPES, decode, type Encoding, encode, spansOf } from './otlp.ts'
+import { CONTENT_TYPES, decode, type Encoding, encode, type KeyValue, spansOf } from './otlp.ts'
 import { sampleRequest, sampleSpan, silent, TRACE_ID, temporaryStore, text } from './sample-run.ts'
 
 const INSTANCE_ID = 'c0ffee'
@@ -102,6 +102,16 @@ for (const encoding of ENCODINGS) {
     expect(spanIds()).toEqual(['00f067aa0ba902b7'])
     const stored = decode(gunzipSync(store.nextAfter(0)?.body ?? ''), encoding)
     expect([...spansOf(stored)]).toHaveLength(1)
+  })
+
+  test(`What is not listed in ${encoding} is not stored, and all else is as it was`, async () => {
+    const { store, send } = receiver()
+    const listed = text('pass_ats.stage', 'llm')
+    const sent = (...attributes: KeyValue[]) => sampleRequest([sampleSpan('00f067aa0ba902b7', { attributes })])
+    const body = gzipSync(encode(sent(text('client.address', '192.0.2.1'), listed), encoding))
+    expect((await send(body, { ...type, 'content-encoding': 'gzip' })).status).toBe(200)
+    const stored = gunzipSync(store.nextAfter(0)?.body ?? '')
+    expect(stored).toEqual(Buffer.from(encode(sent(listed), encoding)))
   })
 
   test(`A store that cannot write is a 503 with Retry-After and a Status in ${encoding}`, async () => {

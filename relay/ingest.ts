@@ -12,26 +12,14 @@ import { meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward.ts'
 import type { Log } from './log.ts'
-import {
-  CONTENT_TYPES,
-  decode,
-  type Encoding,
-  encode,
-  encodeResponse,
-  encodeStatus,
-  type OtlpSpan,
-  spansOf,
-  type TracesData,
-  Undecodable,
-} from './otlp.ts'
+import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, Undecodable } from './otlp.ts'
+import { scan } from './scan/scan.ts'
+import type { Scrubbed } from './scan/scrubber.ts'
 import { type Store, StoreUnavailable } from './store.ts'
-import { weigh } from './weight.ts'
 
 /** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
-/** Most resource spans, scope spans and spans of one request. Senders' batches are of 512 to 8,192 spans. */
-export const MAX_ELEMENTS = 50_000
-/** Larger requests, after decompression, are decoded one after another: what they become is many times their size. */
+/** Larger requests, after decompression, are read one after another: each takes its time, and its memory twice. */
 const LARGE_BYTES = 1024 * 1024
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
@@ -57,6 +45,8 @@ export interface IncomingBody {
 export interface Accepted {
   rejected: number
   reason: string
+  /** What must not be kept and was taken out, if anything was. */
+  scrubbed: Scrubbed | undefined
 }
 /**
  * Keeps a request's spans. Resolves when they are on disk. Throws Undecodable, BodyTooLarge or StoreUnavailable; then
@@ -72,23 +62,18 @@ export function createAccept(store: Store, onStored: () => void): Accept {
 
   async function keep(body: IncomingBody, inflated: Uint8Array, charge?: Charge): Promise<Accepted> {
     const { bytes, encoding, gzipped } = body
-    weigh(inflated, encoding)
-    const data = decode(inflated, encoding)
-    if (countElements(data) > MAX_ELEMENTS) {
-      throw new BodyTooLarge(`More than ${MAX_ELEMENTS} resource spans, scope spans and spans.`)
-    }
-    charge?.([...spansOf(data)].length)
-    const { rejected, traceIds } = sift(data)
-    if (traceIds.size > 0) {
-      // As received when nothing was refused, so that what is forwarded is what was sent, byte for byte.
-      const kept = rejected > 0 ? encode(data, encoding) : bytes
-      const stored = gzipped && rejected === 0 ? kept : await gzip(kept)
-      await store.append({ encoding, body: stored, traceIds })
+    const { traces, spans, rejected, body: clean, scrubbed } = scan(inflated, encoding)
+    charge?.(spans + rejected)
+    if (traces.size > 0) {
+      // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
+      const stored = clean !== inflated ? await gzip(clean) : gzipped ? bytes : await gzip(bytes)
+      await store.append({ encoding, body: stored, traceIds: [...traces.keys()] })
       onStored()
     }
     return {
       rejected,
       reason: rejected > 0 ? 'Spans need a trace ID of 16 bytes and span IDs of 8, not all zero.' : '',
+      scrubbed,
     }
   }
 
@@ -130,38 +115,6 @@ function createTurns() {
   }
 }
 
-function countElements({ resourceSpans }: TracesData): number {
-  let elements = resourceSpans.length
-  for (const { scopeSpans = [] } of resourceSpans) {
-    elements += scopeSpans.length
-    for (const { spans = [] } of scopeSpans) elements += spans.length
-  }
-  return elements
-}
-
-/** Removes spans with invalid ids from `data` and tells which traces the rest belongs to. */
-function sift(data: TracesData): { rejected: number; traceIds: Set<string> } {
-  let rejected = 0
-  const traceIds = new Set<string>()
-  for (const { scopeSpans = [] } of data.resourceSpans) {
-    for (const scope of scopeSpans) {
-      const valid = (scope.spans ?? []).filter(hasValidIds)
-      rejected += (scope.spans?.length ?? 0) - valid.length
-      scope.spans = valid
-    }
-  }
-  for (const { traceId } of spansOf(data)) traceIds.add(traceId)
-  return { rejected, traceIds }
-}
-
-function hasValidIds({ traceId, spanId, parentSpanId }: OtlpSpan): boolean {
-  return (
-    /^(?!0{32})[0-9a-f]{32}$/.test(traceId) &&
-    /^(?!0{16})[0-9a-f]{16}$/.test(spanId) &&
-    (!parentSpanId || /^[0-9a-f]{16}$/.test(parentSpanId))
-  )
-}
-
 /** The OTLP/HTTP receiver. `instanceId` is what this relay's own forwarder sends along. */
 export function createIngest(accept: Accept, log: Log, instanceId: string): Hono {
   const ingest = new Hono()
@@ -181,8 +134,12 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
       const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES)
       const meter = meterOf(c)
       meter?.bytes(bytes.length)
-      const { rejected, reason } = await accept({ bytes, encoding, gzipped: compression === 'gzip' }, meter?.spans)
+      const { rejected, reason, scrubbed } = await accept(
+        { bytes, encoding, gzipped: compression === 'gzip' },
+        meter?.spans,
+      )
       if (rejected > 0) log.warn({ rejected_spans: rejected }, 'spans refused')
+      if (scrubbed) log.warn({ scrubbed }, 'not listed, taken out')
       return c.body(encodeResponse(rejected, reason, encoding), 200, { 'content-type': CONTENT_TYPES[encoding] })
     } catch (error) {
       if (error instanceof BodyTooLarge) return refuse(c, 413, RESOURCE_EXHAUSTED, error.message, encoding)

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION } from '../names.ts'
+import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION, SPAN_EXTRACT } from '../names.ts'
 import { type AccessConfig, createAccess } from './access/access.ts'
 import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { createLog } from './log.ts'
@@ -25,7 +25,7 @@ export function sampleSpan(
   return {
     traceId: TRACE_ID,
     spanId,
-    name: `span ${spanId}`,
+    name: SPAN_EXTRACT,
     kind: 1,
     startTimeUnixNano: String(start),
     endTimeUnixNano: String(start + BigInt(durationMs) * 1_000_000n),

@@ -1,0 +1,85 @@
+import { JsonMessages, MEMBER, withoutRepetition } from './json-message.ts'
+import { END_LIST, END_OBJECT } from './json-reader.ts'
+import type { Threshold, Wanted } from './scan.ts'
+import { withThreshold } from './tracestate.ts'
+
+/** {@link slice} of a JSON body. */
+export function sliceJson(body: Uint8Array, wanted: Wanted, threshold: Threshold): Uint8Array | undefined {
+  const slice = new JsonSlice(body, wanted, threshold)
+  const sliced = slice.slice()
+  return slice.repeated ? new JsonSlice(withoutRepetition(body), wanted, threshold).slice() : sliced
+}
+
+class JsonSlice extends JsonMessages {
+  readonly #body: Uint8Array
+  readonly #wanted: Wanted
+  readonly #threshold: Threshold
+
+  constructor(body: Uint8Array, wanted: Wanted, threshold: Threshold) {
+    super(body)
+    this.#body = body
+    this.#wanted = wanted
+    this.#threshold = threshold
+  }
+
+  slice(): Uint8Array | undefined {
+    const kept = this.#holding('The body', MEMBER.resourceSpans, 'resourceSpans', this.#resourceSpans)
+    this.finish()
+    return kept ? this.edits.apply(this.#body) : undefined
+  }
+
+  /**
+   * Reads an object with a list: of its items those stay that `keep` says so of, everything else stays. Returns whether
+   * any of them did.
+   */
+  #holding(what: string, list: number, listName: string, keep: (this: JsonSlice) => boolean): boolean {
+    let kept = false
+    for (let more = this.item(what); more; more = this.next(END_OBJECT, true)) {
+      if (this.member() !== list) {
+        this.skip()
+        continue
+      }
+      for (let inner = this.list(listName), stays = true; inner; inner = this.next(END_LIST, stays)) {
+        stays = keep.call(this)
+        kept ||= stays
+      }
+    }
+    return kept
+  }
+
+  #resourceSpans(): boolean {
+    return this.#holding('An item of resourceSpans', MEMBER.scopeSpans, 'scopeSpans', this.#scopeSpans)
+  }
+
+  #scopeSpans(): boolean {
+    return this.#holding('An item of scopeSpans', MEMBER.spans, 'spans', this.#span)
+  }
+
+  #span(): boolean {
+    const at = this.pos
+    let traceId = ''
+    let tracestate = ''
+    // Of its value, quotes included.
+    let stateAt = -1
+    let stateEnd = -1
+    for (let more = this.item('An item of spans'); more; more = this.next(END_OBJECT, true)) {
+      const member = this.member()
+      if (member === MEMBER.traceId && this.bytes[this.pos] === 0x22) {
+        this.string()
+        traceId = this.text().toLowerCase()
+      } else if (member === MEMBER.traceState) {
+        stateAt = this.pos
+        tracestate = this.textOf('traceState') ? this.text() : ''
+        stateEnd = this.pos
+      } else this.skip()
+    }
+    if (!/^[0-9a-f]{32}$/.test(traceId) || !this.#wanted(traceId)) return false
+    const threshold = this.#threshold(traceId)
+    const changed = threshold === undefined ? tracestate : withThreshold(tracestate, threshold)
+    if (changed === tracestate) return true
+    const text = JSON.stringify(changed)
+    if (stateAt >= 0) this.edits.replace(stateAt, stateEnd, Buffer.from(text))
+    else this.edits.replace(at + 1, at + 1, Buffer.from(`"traceState":${text},`))
+    return true
+  }
+}

@@ -1,0 +1,58 @@
+import { isSame } from './byte-set.ts'
+
+/**
+ * Spans say the same again and again: what has been read once and found clean is known by its bytes when it stands
+ * there a second time. Only the place of the first is kept, and the latest of those that fall together.
+ */
+export class Repeats {
+  readonly #view: DataView
+  readonly #froms = new Int32Array(SLOTS)
+  readonly #lengths = new Int32Array(SLOTS)
+  readonly #marks = new Int32Array(SLOTS)
+  #slot = 0
+  /** How many marks what {@link at} found has. */
+  marks = 0
+
+  constructor(view: DataView) {
+    this.#view = view
+  }
+
+  /** How long that is which stands at `from` and is known to be clean; 0 when nothing is. Its name is at `key`. */
+  at(from: number, key: number): number {
+    const view = this.#view
+    // Too near to the end to be read four bytes at once without asking; so is what could be remembered there.
+    this.#slot = key + NAME_BYTES > view.byteLength ? SLOTS : slotOf(view, key)
+    if (this.#slot === SLOTS) return 0
+    const length = this.#lengths[this.#slot] as number
+    if (length === 0 || from + length > view.byteLength) return 0
+    if (!isSame(view, from, view, this.#froms[this.#slot] as number, length)) return 0
+    this.marks = this.#marks[this.#slot] as number
+    return length
+  }
+
+  /** Where {@link at} would look for what it was asked for last. */
+  get slot(): number {
+    return this.#slot
+  }
+
+  /** What stands there is clean. */
+  remember(slot: number, from: number, to: number, marks: number): void {
+    if (slot === SLOTS) return
+    this.#froms[slot] = from
+    this.#lengths[slot] = to - from
+    this.#marks[slot] = marks
+  }
+}
+
+const SLOTS = 512
+const NAME_BYTES = 21
+
+/** By those parts of a name in which ours differ. */
+function slotOf(view: DataView, key: number): number {
+  const mixed =
+    Math.imul(view.getInt32(key, true), 0x2c1b3c6d) ^
+    Math.imul(view.getInt32(key + 9, true), 0x297a2d39) ^
+    Math.imul(view.getInt32(key + 13, true), 0x85ebca6b) ^
+    Math.imul(view.getInt32(key + 17, true), 0x27d4eb2f)
+  return Math.imul(mixed ^ (mixed >>> 15), 0x9e3779b1) >>> 23
+}
