@@ -50,7 +50,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const relay = await launch('relay', logs.relay, {
     ...options.env,
     RELAY_PORT: String(options.relayPort),
-    RELAY_STORE: join(options.dataDir, 'relay.sqlite'),
+    RELAY_STORE: join(options.dataDir, 'relay'),
     SERVER_URL: serverUrl,
   })
   try {
@@ -60,6 +60,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       DIST_DIR: options.distDir,
       TOOLCHAIN: options.toolchainPath,
       OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
+      // The relay's backend may want a key; the relay itself has no use for it.
+      OTEL_EXPORTER_OTLP_HEADERS: '',
+      OTEL_EXPORTER_OTLP_TRACES_HEADERS: '',
     })
     const stop = async () => {
       forget()

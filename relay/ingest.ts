@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
 import { type Context, Hono } from 'hono'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
-import { INSTANCE_HEADER } from './forward.ts'
+import { INSTANCE_HEADER } from './forward/destination.ts'
 import type { Log } from './log.ts'
 import {
   CONTENT_TYPES,
@@ -23,7 +23,9 @@ import {
   type TracesData,
   Undecodable,
 } from './otlp.ts'
-import { type Store, StoreUnavailable } from './store.ts'
+import type { TraceInRequest } from './store/journal.ts'
+import type { Store } from './store/store.ts'
+import { StoreUnavailable } from './store/writer-thread.ts'
 import { weigh } from './weight.ts'
 
 /** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
@@ -73,12 +75,13 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     if (countElements(data) > MAX_ELEMENTS) {
       throw new BodyTooLarge(`More than ${MAX_ELEMENTS} resource spans, scope spans and spans.`)
     }
-    const { rejected, traceIds } = sift(data)
-    if (traceIds.size > 0) {
-      // As received when nothing was refused, so that what is forwarded is what was sent, byte for byte.
+    const rejected = sift(data)
+    const traces = tracesIn(data)
+    if (traces.size > 0) {
+      // As received when nothing was refused: what is looked up is what was sent.
       const kept = rejected > 0 ? encode(data, encoding) : bytes
       const body = gzipped && rejected === 0 ? kept : await gzip(kept)
-      await store.append({ encoding, body, traceIds })
+      await store.append({ encoding, body, traces })
       onStored()
     }
     return {
@@ -134,10 +137,9 @@ function countElements({ resourceSpans }: TracesData): number {
   return elements
 }
 
-/** Removes spans with invalid ids from `data` and tells which traces the rest belongs to. */
-function sift(data: TracesData): { rejected: number; traceIds: Set<string> } {
+/** Removes spans with invalid ids from `data` and tells how many. */
+function sift(data: TracesData): number {
   let rejected = 0
-  const traceIds = new Set<string>()
   for (const { scopeSpans = [] } of data.resourceSpans) {
     for (const scope of scopeSpans) {
       const valid = (scope.spans ?? []).filter(hasValidIds)
@@ -145,8 +147,17 @@ function sift(data: TracesData): { rejected: number; traceIds: Set<string> } {
       scope.spans = valid
     }
   }
-  for (const { traceId } of spansOf(data)) traceIds.add(traceId)
-  return { rejected, traceIds }
+  return rejected
+}
+
+/** The traces that a request has spans of, how many, and whether one of them is an error. */
+function tracesIn(data: TracesData): Map<string, TraceInRequest> {
+  const traces = new Map<string, TraceInRequest>()
+  for (const { traceId, status } of spansOf(data)) {
+    const { spans, error } = traces.get(traceId) ?? { spans: 0, error: false }
+    traces.set(traceId, { spans: spans + 1, error: error || status?.code === 2 })
+  }
+  return traces
 }
 
 function hasValidIds({ traceId, spanId, parentSpanId }: OtlpSpan): boolean {
@@ -169,7 +180,7 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
       return refuse(c, 415, UNIMPLEMENTED, 'Send the body as it is, or with gzip.', encoding)
     }
     if (c.req.header(INSTANCE_HEADER) === instanceId) {
-      const message = 'This relay is forwarding to itself: OTLP_FORWARD_ENDPOINT leads back to it.'
+      const message = 'This relay is forwarding to itself: its OTLP endpoint leads back to it.'
       return refuse(c, 400, INVALID_ARGUMENT, message, encoding)
     }
     try {

@@ -4,7 +4,8 @@ import { RunId } from '../server/contract.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { RETRY_AFTER_S } from './ingest.ts'
 import type { Log } from './log.ts'
-import { type Store, StoreUnavailable } from './store.ts'
+import type { Store } from './store/store.ts'
+import { StoreUnavailable } from './store/writer-thread.ts'
 
 /** Nothing of a body is used, so that this is only what may be thrown away. */
 const MAX_BODY_BYTES = 4 * 1024
@@ -15,12 +16,14 @@ export interface KeepingParts {
   store: Store
   /** Makes the relay's own spans part of the store: they may be all there is of a trace. */
   flushSpans: () => Promise<void>
+  /** Called when a trace is kept, and so is due. */
+  onKept: () => void
   log: Log
   now: () => number
 }
 
 /** The route. Like look-ups it is not traced: it would add to the trace that it is about, after the run has ended. */
-export function createKeeping({ store, flushSpans, log, now }: KeepingParts): Hono {
+export function createKeeping({ store, flushSpans, onKept, log, now }: KeepingParts): Hono {
   const keeping = new Hono()
 
   keeping.post('/traces/:id/keep', async (c) => {
@@ -29,8 +32,11 @@ export function createKeeping({ store, flushSpans, log, now }: KeepingParts): Ho
     try {
       await readBounded(c.req.raw, MAX_BODY_BYTES)
       await flushSpans()
-      const result = store.keep(traceId)
-      if (result.kind === 'kept') return c.json({ traceId, keptUntil: new Date(result.until).toISOString() })
+      const result = await store.keep(traceId)
+      if (result.kind === 'kept') {
+        onKept()
+        return c.json({ traceId, keptUntil: new Date(result.until).toISOString() })
+      }
       if (result.kind === 'unknown') return refuse(c, 404, 'trace_not_found', NOT_FOUND)
       log.warn('trace not kept, too many were within the hour')
       const seconds = Math.ceil((result.retryAt - now()) / 1_000)
