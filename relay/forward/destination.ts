@@ -59,9 +59,16 @@ export function createSend(config: ForwardConfig, instanceId: string, halt: Abor
         }
         return { kind: 'refused', status, reason: await beginning(response) }
       } catch (error) {
-        return { kind: 'failed', why: error instanceof Error ? error.name : 'unknown' }
+        return { kind: 'failed', why: reasonOf(error) }
       }
     })
+}
+
+/** `ECONNREFUSED`, `TimeoutError`: what fetch has wrapped says more than its own name, and no address. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  const { cause } = error
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : error.name
 }
 
 /** The first characters of an answer. A `google.rpc.Status` in protobuf is readable enough. */
