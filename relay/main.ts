@@ -21,7 +21,7 @@ const NOTICES: { [kind in StoreNotice['kind']]: string } = {
   damaged: 'a file of the store is damaged, or cannot be read, and is left out',
   gone: 'an hour of the store is gone',
   evicted: 'kept traces went before their time, for want of room',
-  stuck: 'kept traces not copied, will try again',
+  uncopied: 'part of a kept trace is not copied',
 }
 function levelOf(notice: StoreNotice): 'info' | 'warn' | 'error' {
   if (notice.kind !== 'gone') return 'error'

@@ -27,11 +27,15 @@ export interface Batch {
   cursor: Cursor | undefined
 }
 
-/**
- * Everything that is due after a cursor, in order, at least one part a batch but for the last. With `protocol`, in that
- * encoding; otherwise as it was received.
- */
-export async function* batchesAfter(store: Store, after: Cursor, protocol?: Encoding): AsyncGenerator<Batch> {
+export interface Cutting {
+  /** In which encoding; undefined for the one it was received in. */
+  protocol: Encoding | undefined
+  /** Hears of so many spans that cannot be read any more. They are passed over: the others must not wait for ever. */
+  onUnreadable: (error: unknown, spans: number) => void
+}
+
+/** Everything that is due after a cursor, in order, at least one part a batch but for the last. */
+export async function* batchesAfter(store: Store, after: Cursor, cutting: Cutting): AsyncGenerator<Batch> {
   let batch: Batch = { encoding: 'protobuf', parts: [], cursor: undefined }
   let bytes = 0
   let cursor = after
@@ -42,7 +46,7 @@ export async function* batchesAfter(store: Store, after: Cursor, protocol?: Enco
     cursor = last
     for (const group of groupsOf(store, entries)) {
       for (const place of group.places) {
-        const cut = await partOf(store, place, group.wanted, protocol)
+        const cut = await partOf(store, place, group.wanted, cutting)
         if (!cut) continue
         const { encoding, part } = cut
         const fits = encoding === batch.encoding && bytes + part.body.length <= MAX_BATCH_BYTES
@@ -101,22 +105,27 @@ async function partOf(
   store: Store,
   place: RequestPlace,
   wanted: ReadonlySet<string>,
-  protocol: Encoding | undefined,
+  { protocol, onUnreadable }: Cutting,
 ): Promise<{ encoding: Encoding; part: Part } | undefined> {
   const stored = store.request(place)
   if (!stored) return undefined
   const thresholds = new Map([...wanted].map((traceId) => [traceId, thresholdOf(store, traceId)]))
-  const { encoding } = stored
-  const body = slice(
-    await gunzip(stored.body),
-    encoding,
-    (id) => wanted.has(id),
-    (id) => thresholds.get(id),
-  )
-  if (!body) return undefined
   const spans = [...wanted].reduce((sum, traceId) => sum + store.spansIn(place, traceId), 0)
-  if (!protocol || protocol === encoding) return { encoding, part: { body, spans } }
-  return { encoding: protocol, part: { body: encode(decode(body, encoding), protocol), spans } }
+  const encoding = protocol ?? stored.encoding
+  try {
+    const body = slice(
+      await gunzip(stored.body),
+      stored.encoding,
+      (id) => wanted.has(id),
+      (id) => thresholds.get(id),
+    )
+    if (!body) return undefined
+    const inEncoding = encoding === stored.encoding ? body : encode(decode(body, stored.encoding), encoding)
+    return { encoding, part: { body: inEncoding, spans } }
+  } catch (error) {
+    onUnreadable(error, spans)
+    return undefined
+  }
 }
 
 /** Of errors all are kept, of the ratio one in a hundred; of what was reported nobody can say, so nothing is. */

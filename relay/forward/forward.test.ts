@@ -328,6 +328,17 @@ test('Spans that went before they could be forwarded are counted as lost', async
   expect(relay.forwarder.state().lost).toBe(2)
 })
 
+test('Spans that cannot be read any more are counted as lost, and those after them are forwarded', async () => {
+  const sink = await startSink()
+  const relay = startRelay(sink.url)
+  const traces = new Map([[NEIGHBOUR, { spans: 3, error: true }]])
+  await relay.store.append({ encoding: 'json', body: Buffer.from('no gzip'), traces })
+  await send(relay, [sampleSpan(id(1), failed)])
+  await sink.arrived(1)
+  await relay.forwarder.stop(1_000)
+  expect(relay.forwarder.state()).toMatchObject({ forwarded: 1, lost: 3 })
+})
+
 test('A disk that takes no write does not stop the forwarder', async () => {
   const sink = await startSink()
   const path = temporaryPath()

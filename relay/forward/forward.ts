@@ -10,7 +10,7 @@ import type { ForwardConfig } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { Letter } from '../store/kept.ts'
 import type { Store } from '../store/store.ts'
-import { type Batch, batchesAfter, joined } from './batch.ts'
+import { type Batch, batchesAfter, type Cutting, joined } from './batch.ts'
 import { type BreakerState, createBreaker, type Patience } from './breaker.ts'
 import { createSend, type Outcome } from './destination.ts'
 
@@ -29,7 +29,7 @@ export interface ForwardState {
   /** Spans that the destination has taken, and that it has refused for good; those sent twice count twice. */
   forwarded: number
   refused: number
-  /** Spans that left the store before they could be forwarded. */
+  /** Spans that left the store before they could be forwarded, or could not be read in it any more. */
   lost: number
 }
 
@@ -61,11 +61,20 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
   const breaker = createBreaker(timing)
   let forwarded = 0
   let refused = 0
+  let unreadable = 0
   let stopping = false
   let idle = false
   let news = false
   let interrupt = new AbortController()
   let unwritten: Letter[] = []
+
+  const cutting: Cutting = {
+    protocol: route.protocol,
+    onUnreadable(error, spans) {
+      unreadable += spans
+      log.error({ err: error, spans }, 'spans in the store cannot be read, not forwarded')
+    },
+  }
 
   /** Rests until `wake` or `stop`. */
   async function rest(): Promise<void> {
@@ -89,7 +98,7 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
     let cursor = store.cursor(destination)
     while (!halt.signal.aborted) {
       let found = false
-      for await (const batch of batchesAfter(store, cursor, route.protocol)) {
+      for await (const batch of batchesAfter(store, cursor, cutting)) {
         found = true
         if (batch.parts.length > 0 && !(await deliver(batch))) return
         cursor = batch.cursor ?? cursor
@@ -181,7 +190,7 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
       news = true
       if (idle) interrupt.abort()
     },
-    state: () => ({ breaker: breaker.state(), forwarded, refused, lost: store.losses().unforwarded }),
+    state: () => ({ breaker: breaker.state(), forwarded, refused, lost: store.losses().unforwarded + unreadable }),
     async stop(graceMs) {
       stopping = true
       interrupt.abort()

@@ -16,11 +16,14 @@ import { KEEPER } from './retention.ts'
 /** Rows of the outbox between two notes of how far it has come. */
 const ROWS = 64
 
-/** Copies whenever it is woken, in small steps. `onError` is told why it has stopped before the end. */
+/** Copies whenever it is woken, in small steps. `onError` is told why something was not copied. */
 export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onError: (error: unknown) => void) {
   let cursor: Cursor = kept.cursors().get(KEEPER) ?? { file: 0, seq: 0 }
   let running: Promise<void> | undefined
   let stopped = false
+  let waiting: { file: number; resolve: () => void }[] = []
+  /** The request that was read last: several of its traces may be due, one after another. */
+  let read = { file: 0, request: 0, body: Buffer.alloc(0) }
 
   /** A damaged hour is set aside: it must not hold up the others for ever. */
   async function copyAll(): Promise<void> {
@@ -42,7 +45,14 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
       if (stopped) return
       kept.advance(KEEPER, last)
       cursor = last
+      settle(last.file)
     }
+  }
+
+  /** Whoever waits for what is before this file need not wait any more. */
+  function settle(before: number): void {
+    for (const { resolve } of waiting.filter(({ file }) => file < before)) resolve()
+    waiting = waiting.filter(({ file }) => file >= before)
   }
 
   async function copy(entry: Entry): Promise<void> {
@@ -59,8 +69,21 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
         .hours()
         .find(({ name }) => name.file === place.file)
         ?.read.request(place.request)
-      const body = stored && cut(stored, traceId)
+      const body = stored && cutOrPass(stored, traceId)
       if (body) kept.keepRequest(traceId, { ...stored, body })
+    }
+  }
+
+  /** Undefined when it cannot be read any more: the others must not wait for ever. */
+  function cutOrPass(stored: StoredRequest, traceId: string): Uint8Array | undefined {
+    try {
+      const { file, request, encoding } = stored
+      if (read.file !== file || read.request !== request) read = { file, request, body: gunzipSync(stored.body) }
+      const spans = slice(read.body, encoding, (id) => id === traceId)
+      return spans && gzipSync(spans)
+    } catch (error) {
+      onError(error)
+      return undefined
     }
   }
 
@@ -70,15 +93,16 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
       .catch(onError)
       .finally(() => {
         running = undefined
+        settle(Number.POSITIVE_INFINITY)
       })
   }
 
   return {
     wake,
-    /** Resolves when everything that is due is copied, or could not be. */
-    async done(): Promise<void> {
+    /** Resolves when everything that became due up to and with a file is copied, or cannot be now. */
+    async passed(file: number): Promise<void> {
       wake()
-      await running
+      if (running && cursor.file <= file) await new Promise<void>((resolve) => waiting.push({ file, resolve }))
     },
     /** Resolves when it has stopped for good. */
     async stop(): Promise<void> {
@@ -86,9 +110,4 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
       await running
     },
   }
-}
-
-function cut({ body, encoding }: StoredRequest, traceId: string): Uint8Array | undefined {
-  const spans = slice(gunzipSync(body), encoding, (id) => id === traceId)
-  return spans && gzipSync(spans)
 }

@@ -218,6 +218,17 @@ test('An hour that turns out to be damaged is left out and set aside, and what c
   expect(again.store.losses().damaged).toBe(1)
 })
 
+test('A request that cannot be read any more does not keep others from being kept', async () => {
+  const { store, append, clock, spans, notices } = storeAt()
+  const traces = new Map([[traceOf(1), { spans: 1, error: true }]])
+  await store.append({ encoding: 'json', body: Buffer.from('no gzip'), traces })
+  await append(traceOf(2), { error: true })
+  clock.now += TERMS.retentionMs + HOUR_MS
+  await store.tend()
+  expect(spans(traceOf(2))).toBe(1)
+  expect(notices.map(({ kind }) => kind)).toEqual(['uncopied', 'gone'])
+})
+
 test.each([99, -1])('A file of schema version %d is refused with its path, and left as it is', async (version) => {
   const { path, store, append, files } = storeAt()
   await append()

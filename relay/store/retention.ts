@@ -60,6 +60,12 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
 
   const usedBytes = () => journal.hours().reduce((sum, hour) => sum + sizeOfHour(hour), sizeOf(keptPath))
 
+  /** The hours whose youngest request is past the window, oldest first. */
+  function pastWindow(at: number): Hour[] {
+    const names = journal.hours().map(({ name }) => name)
+    return journal.hours().filter(({ name }) => endOf(names, name.file, terms.retentionMs) <= at)
+  }
+
   function drop(hour: Hour, why: Gone['why']): Gone {
     const { file } = hour.name
     const cursors = kept.cursors()
@@ -85,6 +91,8 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
   }
 
   return {
+    pastWindow,
+
     /** Resolves when no file is on its way out any more. */
     settled: async (): Promise<void> => void (await Promise.all(leaving)),
 
@@ -101,10 +109,7 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
     /** Lets go whatever is past its time. */
     expire(at: number, onGone: (gone: Gone) => void): { lapsed: number; evicted: number } {
       journal.settle(at)
-      for (const hour of [...journal.hours()]) {
-        const names = journal.hours().map(({ name }) => name)
-        if (endOf(names, hour.name.file, terms.retentionMs) <= at) onGone(drop(hour, 'window'))
-      }
+      for (const hour of pastWindow(at)) onGone(drop(hour, 'window'))
       for (const name of readdirSync(folder).filter((name) => name.endsWith('.corrupt'))) {
         const path = join(folder, name)
         const writtenAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? at

@@ -129,7 +129,7 @@ export function openStore(
       openHour(notice.name)
       return
     }
-    if (notice.kind === 'stuck') {
+    if (notice.kind === 'uncopied') {
       onNotice(notice)
       return
     }
@@ -273,7 +273,7 @@ export type StoreNotice =
   | { kind: 'damaged'; path: string; message: string }
   | { kind: 'gone'; file: number; why: 'window' | 'room'; unforwardedSpans: number; unkeptTraces: number }
   | { kind: 'evicted'; traces: number }
-  | { kind: 'stuck'; message: string }
+  | { kind: 'uncopied'; message: string }
 
 export interface Options {
   now?: () => number

@@ -45,7 +45,7 @@ export type Told =
   | { kind: 'opened'; name: HourName }
   | { kind: 'damaged'; name: HourName; message: string }
   | { kind: 'gone'; gone: Gone }
-  | { kind: 'stuck'; message: string }
+  | { kind: 'uncopied'; message: string }
 
 const { folder, terms, destination } = workerData as WriterOptions
 const tell = (told: Told) => parentPort?.postMessage(told)
@@ -61,7 +61,9 @@ const journal = createJournal({
   onDamage: (name, error) => tell({ kind: 'damaged', name, message: messageOf(error) }),
 })
 const retention = createRetention({ folder, keptPath, terms, destination, journal, kept })
-const keeper = createKeeper(journal, kept, terms.keptMs, (error) => tell({ kind: 'stuck', message: messageOf(error) }))
+const keeper = createKeeper(journal, kept, terms.keptMs, (error) =>
+  tell({ kind: 'uncopied', message: messageOf(error) }),
+)
 const onGone = (gone: Gone) => tell({ kind: 'gone', gone })
 
 async function answer(call: Call): Promise<Answers[Call['kind']]> {
@@ -80,8 +82,9 @@ async function answer(call: Call): Promise<Answers[Call['kind']]> {
     case 'advance':
       return kept.advance(call.reader, call.cursor, call.letters)
     case 'tend': {
-      // What has stood still for longer than the window must not lose what it should have kept.
-      await keeper.done()
+      // A relay that was away for longer than the window must not lose what it should have kept.
+      const last = retention.pastWindow(call.at).at(-1)
+      if (last) await keeper.passed(last.name.file)
       const result = retention.expire(call.at, onGone)
       retention.makeRoom(onGone)
       await retention.settled()
