@@ -125,6 +125,7 @@ export function openStore(
   }
 
   function heed(notice: Notice): void {
+    if (writer.isClosed()) return
     if (notice.kind === 'opened') {
       openHour(notice.name)
       return
