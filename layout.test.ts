@@ -86,9 +86,9 @@ it('the server\u2019s stages do not import one another, nor what is above them',
 })
 
 it('in the relay, store and forward know nothing of what stands above them', () => {
-  expect(
-    breaches(/^relay\/((store|forward)\/|otlp\.ts$)/, /^relay\/(app|main|ingest|keeping|proxy|console)/),
-  ).toEqual([])
+  expect(breaches(/^relay\/((store|forward)\/|otlp\.ts$)/, /^relay\/(app|main|ingest|keeping|proxy|console)/)).toEqual(
+    [],
+  )
   expect(breaches(/^relay\/(ingest|keeping|proxy|console)/, /^relay\/(app|main)\.ts$/)).toEqual([])
   expect(breaches(/^relay\/otlp\.ts$/, /^relay\//)).toEqual([])
 })
