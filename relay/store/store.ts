@@ -69,13 +69,14 @@ export function openStore(
   const losses: Losses = { damaged: 0, early: 0, unforwarded: 0, unkept: 0, letters: 0 }
   /** Oldest first. */
   const hours: OpenHour[] = []
+  const opened = [lock]
   let keptDb: DatabaseSync
   try {
     keptDb = openKept()
+    opened.push(keptDb)
     listHours(folder).forEach(openHour)
   } catch (error) {
-    for (const { db } of hours) db.close()
-    lock.close()
+    for (const db of [...hours.map(({ db }) => db), ...opened]) db.close()
     throw error
   }
   const writer = createWriter({ folder, terms, destination }, heed)
