@@ -58,7 +58,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const relay = await launch('relay', logs.relay, {
     ...env,
     RELAY_PORT: String(options.relayPort),
-    RELAY_STORE: join(options.dataDir, 'relay.sqlite'),
+    RELAY_STORE: join(options.dataDir, 'relay'),
     SERVER_URL: serverUrl,
     RELAY_SERVICE_KEYS: serviceKeys.filter(Boolean).join(','),
   })
@@ -70,6 +70,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       TOOLCHAIN: options.toolchainPath,
       OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
       OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${serviceKey}`,
+      OTEL_EXPORTER_OTLP_TRACES_HEADERS: '',
     })
     const stop = async () => {
       forget()

@@ -9,14 +9,14 @@ import type { Access } from './access/access.ts'
 import { Refused } from './access/refusal.ts'
 import type { Breaker } from './breaker.ts'
 import { createConsole } from './console/console.ts'
-import type { Forwarder } from './forward.ts'
+import type { Forwarder } from './forward/forward.ts'
 import { type Accept, createIngest } from './ingest.ts'
 import { createKeeping } from './keeping.ts'
 import type { Log } from './log.ts'
 import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
 import { identified, requestIdOf } from './request-id.ts'
-import type { Store } from './store.ts'
+import type { Store } from './store/store.ts'
 
 export interface Parts {
   access: Access
@@ -80,12 +80,12 @@ export function createApp(parts: Parts) {
   app.get('/runs/:id/resume.pdf', access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
   app.route('/', createConsole({ store, flushSpans, now }))
-  app.route('/', createKeeping({ store, flushSpans, log, now }))
+  app.route('/', createKeeping({ store, flushSpans, onKept: () => forwarder?.wake(), log }))
   app.route('/', createProxy(parts, shutdown, log, deadlines))
 
   app.get('/healthz', (c) => c.json({ status: 'up' }))
   app.get('/readyz', async (c) => {
-    const storeState = writable(store)
+    const storeState = await writable(store)
     // The server is told about, not counted: spans are taken and runs looked up without it.
     const body = { store: storeState, server: await serverState(serverUrl), forward: forwarder?.state() ?? 'off' }
     return c.json(body, storeState === 'writable' ? 200 : 503)
@@ -104,9 +104,9 @@ export function createApp(parts: Parts) {
   return app
 }
 
-function writable(store: Store): 'writable' | 'unavailable' {
+async function writable(store: Store): Promise<'writable' | 'unavailable'> {
   try {
-    store.check()
+    await store.check()
     return 'writable'
   } catch {
     return 'unavailable'

@@ -11,22 +11,45 @@ test('Without any variable the relay listens on the loopback address and forward
     serverKey: undefined,
     access: { secrets: [], serviceKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
     secretPath: 'data/relay.secret',
-    storePath: 'data/relay.sqlite',
-    retentionMs: 86_400_000,
-    keptMs: 30 * 86_400_000,
+    storePath: 'data/relay',
+    terms: { retentionMs: 86_400_000, keptMs: 30 * 86_400_000, maxBytes: 5 * 1024 ** 3 },
     forward: undefined,
     logLevel: 'info',
   })
 })
 
 test.each([
-  ['http://collector:4318', 'http://collector:4318/v1/traces'],
-  ['http://collector:4318/', 'http://collector:4318/v1/traces'],
-  ['https://collector/otlp/v1/traces', 'https://collector/otlp/v1/traces'],
-])('The forward endpoint %s means %s', (endpoint, url) => {
-  const headers = { authorization: 'Basic YTpi', 'x-tenant': 'a' }
-  const env = { OTLP_FORWARD_ENDPOINT: endpoint, OTLP_FORWARD_HEADERS: 'authorization=Basic%20YTpi, x-tenant=a' }
-  expect(readConfig(env).forward).toEqual({ url, headers })
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }, 'http://collector:4318/v1/traces'],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/' }, 'http://collector:4318/v1/traces'],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/otlp/v1/traces' }, 'https://collector/otlp/v1/traces'],
+  [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://collector/x' }, 'https://collector/x'],
+  [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://a/x', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://b' }, 'http://a/x'],
+])('%j means that due spans go to %s', (env, url) => {
+  expect(readConfig(env).forward).toEqual({
+    url,
+    headers: {},
+    protocol: undefined,
+    gzipped: true,
+    timeoutMs: 10_000,
+  })
+})
+
+test('How to forward is told by the names that every OTLP exporter has, and those for traces win', () => {
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20YTpi, x-tenant=a',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json',
+    OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '2500',
+  }
+  expect(readConfig(env).forward).toEqual({
+    url: 'http://collector:4318/v1/traces',
+    headers: { authorization: 'Basic YTpi', 'x-tenant': 'a' },
+    protocol: 'json',
+    gzipped: false,
+    timeoutMs: 2_500,
+  })
 })
 
 test.each([
@@ -36,7 +59,10 @@ test.each([
   ['RELAY_RETENTION_HOURS', '0'],
   ['RELAY_KEPT_HOURS', '23'],
   ['RELAY_KEPT_HOURS', 'long'],
-  ['OTLP_FORWARD_ENDPOINT', 'ftp://x'],
+  ['RELAY_STORE_MAX_BYTES', '5GB'],
+  ['RELAY_STORE_MAX_BYTES', '1000'],
+  ['OTEL_EXPORTER_OTLP_ENDPOINT', 'ftp://x'],
+  ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'collector:4318'],
   ['LOG_LEVEL', 'loud'],
   ['RELAY_HOSTS', 'https://relay.example.org'],
   ['RELAY_HOSTS', 'relay.example.org:4318'],
@@ -55,27 +81,27 @@ test.each([
 })
 
 test.each([
-  [{ OTLP_FORWARD_ENDPOINT: 'http://localhost:4318' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1', RELAY_PORT: '80' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'http://[::1]:4318', RELAY_HOST: '::' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1:4318', RELAY_HOST: '0.0.0.0' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'https://Relay.example.org', RELAY_PORT: '443', RELAY_HOSTS: 'relay.example.org' }],
-])('$OTLP_FORWARD_ENDPOINT is the relay itself on $RELAY_HOST:$RELAY_PORT, and is refused', (env) => {
-  expect(() => readConfig(env)).toThrow(/^OTLP_FORWARD_ENDPOINT must not be this relay itself/)
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1', RELAY_PORT: '80' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://[::1]:4318', RELAY_HOST: '::' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318', RELAY_HOST: '0.0.0.0' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://Relay.example.org', RELAY_PORT: '443', RELAY_HOSTS: 'relay.example.org' }],
+])('$OTEL_EXPORTER_OTLP_ENDPOINT is the relay itself on $RELAY_HOST:$RELAY_PORT, and is refused', (env) => {
+  expect(() => readConfig(env)).toThrow(/^OTEL_EXPORTER_OTLP_ENDPOINT must not be this relay itself/)
 })
 
 test.each([
-  [{ OTLP_FORWARD_ENDPOINT: 'http://127.0.0.1:4319' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'http://collector:4318' }],
-  [{ OTLP_FORWARD_ENDPOINT: 'http://192.0.2.1:4318', RELAY_HOST: '192.0.2.2' }],
-])('$OTLP_FORWARD_ENDPOINT is another than the relay', (env) => {
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4319' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://192.0.2.1:4318', RELAY_HOST: '192.0.2.2' }],
+])('$OTEL_EXPORTER_OTLP_ENDPOINT is another than the relay', (env) => {
   expect(readConfig(env).forward?.url).toMatch(/^http/)
 })
 
 test('What is reported is never kept for less than the rest, whichever of the two is set', () => {
-  expect(readConfig({ RELAY_KEPT_HOURS: '48' }).keptMs).toBe(48 * 3_600_000)
-  expect(readConfig({ RELAY_RETENTION_HOURS: '1000' }).keptMs).toBe(1_000 * 3_600_000)
+  expect(readConfig({ RELAY_KEPT_HOURS: '48' }).terms.keptMs).toBe(48 * 3_600_000)
+  expect(readConfig({ RELAY_RETENTION_HOURS: '1000' }).terms.keptMs).toBe(1_000 * 3_600_000)
 })
 
 test('RELAY_HOSTS is a list of names, in the one way a URL spells them', () => {
@@ -86,9 +112,18 @@ test('RELAY_HOSTS is a list of names, in the one way a URL spells them', () => {
   ])
 })
 
+test.each([
+  ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc'],
+  ['OTEL_EXPORTER_OTLP_TRACES_COMPRESSION', 'zstd'],
+  ['OTEL_EXPORTER_OTLP_TIMEOUT', '10s'],
+])('%s=%s is refused, but only when there is somewhere to forward to', (name, value) => {
+  expect(() => readConfig({ [name]: value, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector' })).toThrow(name)
+  expect(readConfig({ [name]: value }).forward).toBeUndefined()
+})
+
 test('A malformed header list is refused without quoting what may be a secret', () => {
-  const env = { OTLP_FORWARD_ENDPOINT: 'http://x', OTLP_FORWARD_HEADERS: 'hunter2' }
-  expect(() => readConfig(env)).toThrow(/^OTLP_FORWARD_HEADERS must be of the form name=value,name=value\.$/)
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://x', OTEL_EXPORTER_OTLP_HEADERS: 'hunter2' }
+  expect(() => readConfig(env)).toThrow(/^OTEL_EXPORTER_OTLP_HEADERS must be of the form name=value,name=value\.$/)
 })
 
 const SECRET = 'x'.repeat(32)

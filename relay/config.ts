@@ -5,11 +5,18 @@ import type { AccessConfig } from './access/access.ts'
 import { DEFAULT_LIMITS, LEVELS, type Level, type Limits, UNITS } from './access/quotas.ts'
 import type { ServiceKey } from './access/service-keys.ts'
 
-/** Where stored requests go on to. */
+import type { Encoding } from './otlp.ts'
+
+/** Where spans that are due go on to. */
 export interface ForwardConfig {
   /** Complete URL of the OTLP/HTTP traces endpoint. */
   url: string
   headers: Record<string, string>
+  /** Undefined: each request as it was received. */
+  protocol: Encoding | undefined
+  gzipped: boolean
+  /** How long an answer may take. */
+  timeoutMs: number
 }
 
 export interface Config {
@@ -25,10 +32,10 @@ export interface Config {
   /** Without secrets, one is to be kept at `secretPath`. */
   access: AccessConfig
   secretPath: string
+  /** The folder that holds the store. */
   storePath: string
-  retentionMs: number
-  /** How long the traces that somebody has reported stay; never shorter than `retentionMs`. */
-  keptMs: number
+  /** What is stored, and how long it stays: `keptMs`, for what failed or was reported, is never the shorter one. */
+  terms: { retentionMs: number; keptMs: number; maxBytes: number }
   forward: ForwardConfig | undefined
   logLevel: (typeof LOG_LEVELS)[number]
 }
@@ -39,6 +46,10 @@ const HOUR_MS = 3_600_000
 export const MIN_SECRET_LENGTH = 32
 /** What RELAY_RETENTION_HOURS and RELAY_KEPT_HOURS may be at most. */
 const MAX_HOURS = 24 * 366
+const GIB = 1024 ** 3
+/** RELAY_STORE_MAX_BYTES is at least two of the largest requests with room for what belongs to them. */
+const MIN_STORE_BYTES = 64 * 1024 ** 2
+const PROTOCOLS: Record<string, Encoding> = { 'http/protobuf': 'protobuf', 'http/json': 'json' }
 
 /** Reads the settings. Throws an Error that names the variable, what it must be and what it was. */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
@@ -60,15 +71,10 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 
   const host = text('RELAY_HOST', '127.0.0.1')
   const hosts = readHosts(text('RELAY_HOSTS', ''))
-  const forward = env.OTLP_FORWARD_ENDPOINT?.trim() ? tracesUrl(url('OTLP_FORWARD_ENDPOINT', '')) : undefined
-  if (forward && isSelf(new URL(forward), [host, ...hosts], port)) {
-    throw new Error(`OTLP_FORWARD_ENDPOINT must not be this relay itself, as "${env.OTLP_FORWARD_ENDPOINT}" is.`)
-  }
-
   const limits = Object.fromEntries(
     LEVELS.map((level) => [level, readLimits(`RELAY_QUOTA_${level.toUpperCase()}`, level, env)]),
   ) as Limits
-  const storePath = text('RELAY_STORE', 'data/relay.sqlite')
+  const storePath = text('RELAY_STORE', 'data/relay')
   const retentionHours = number('RELAY_RETENTION_HOURS', 24, 0.01, MAX_HOURS)
 
   return {
@@ -85,16 +91,58 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     },
     secretPath: join(dirname(storePath), 'relay.secret'),
     storePath,
-    retentionMs: retentionHours * HOUR_MS,
-    keptMs: number('RELAY_KEPT_HOURS', Math.max(24 * 30, retentionHours), retentionHours, MAX_HOURS) * HOUR_MS,
-    forward: forward ? { url: forward, headers: readHeaders(text('OTLP_FORWARD_HEADERS', '')) } : undefined,
+    terms: {
+      retentionMs: retentionHours * HOUR_MS,
+      keptMs: number('RELAY_KEPT_HOURS', Math.max(24 * 30, retentionHours), retentionHours, MAX_HOURS) * HOUR_MS,
+      maxBytes: number('RELAY_STORE_MAX_BYTES', 5 * GIB, MIN_STORE_BYTES, Number.MAX_SAFE_INTEGER),
+    },
+    forward: readForward(env, [host, ...hosts], port),
     logLevel,
   }
 }
 
-/** An OTLP base URL may be given with or without its signal path. */
-function tracesUrl(base: string): string {
-  return base.endsWith('/v1/traces') ? base : `${base}/v1/traces`
+/**
+ * Where to forward, by the names that every OTLP exporter has for it; those with TRACES win. Undefined without an
+ * endpoint. The relay's own spans take another way, so the names mean nothing else here.
+ */
+function readForward(env: NodeJS.ProcessEnv, names: string[], port: number): ForwardConfig | undefined {
+  /** The first of two variables that is set. */
+  const either = (name: string) =>
+    [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`]
+      .map((variable) => ({ variable, value: env[variable]?.trim() ?? '' }))
+      .find(({ value }) => value !== '')
+  const endpoint = either('ENDPOINT')
+  if (!endpoint) return undefined
+  const { variable, value } = endpoint
+  const parsed = URL.parse(value)
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) {
+    throw new Error(`${variable} must be an http or https URL, not "${value}".`)
+  }
+  if (isSelf(parsed, names, port)) throw new Error(`${variable} must not be this relay itself, as "${value}" is.`)
+  // Of the two only the general one is a base URL, to which the signal's path is added.
+  const isBase = variable === 'OTEL_EXPORTER_OTLP_ENDPOINT' && !/\/v1\/traces\/?$/.test(parsed.pathname)
+
+  const protocol = either('PROTOCOL')
+  if (protocol && !PROTOCOLS[protocol.value]) {
+    throw new Error(`${protocol.variable} must be http/protobuf or http/json, not "${protocol.value}".`)
+  }
+  const compression = either('COMPRESSION')
+  if (compression && !['gzip', 'none'].includes(compression.value)) {
+    throw new Error(`${compression.variable} must be gzip or none, not "${compression.value}".`)
+  }
+  const timeout = either('TIMEOUT')
+  const timeoutMs = Number(timeout?.value ?? 10_000)
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > HOUR_MS) {
+    throw new Error(`${timeout?.variable} must be milliseconds from 1 to ${HOUR_MS}, not "${timeout?.value}".`)
+  }
+  const headers = either('HEADERS')
+  return {
+    url: isBase ? `${value.replace(/\/+$/, '')}/v1/traces` : value,
+    headers: headers ? readHeaders(headers.variable, headers.value) : {},
+    protocol: protocol && PROTOCOLS[protocol.value],
+    gzipped: compression?.value !== 'none',
+    timeoutMs,
+  }
 }
 
 /** Only what is obvious; other names of this relay are found out when a request comes back. */
@@ -176,18 +224,18 @@ function readLimits(name: string, level: Level, env: NodeJS.ProcessEnv): Limits[
   return limits
 }
 
-/** `k=v,k=v` with percent-encoded values, as OTEL_EXPORTER_OTLP_HEADERS has it. Messages never quote a value. */
-function readHeaders(list: string): Record<string, string> {
+/** `k=v,k=v` with percent-encoded values. Messages never quote a value. */
+function readHeaders(variable: string, list: string): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const pair of list.split(',').filter((part) => part.trim() !== '')) {
     const [name = '', ...value] = pair.split('=')
     if (value.length === 0 || !/^[\w!#$%&'*+.^`|~-]+$/.test(name.trim())) {
-      throw new Error('OTLP_FORWARD_HEADERS must be of the form name=value,name=value.')
+      throw new Error(`${variable} must be of the form name=value,name=value.`)
     }
     try {
       headers[name.trim()] = decodeURIComponent(value.join('=').trim())
     } catch {
-      throw new Error(`OTLP_FORWARD_HEADERS: the value of ${name.trim()} is not percent-encoded.`)
+      throw new Error(`${variable}: the value of ${name.trim()} is not percent-encoded.`)
     }
   }
   return headers

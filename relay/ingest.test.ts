@@ -6,6 +6,7 @@ import { CONTENT_TYPES, decode, type Encoding, encode, type KeyValue, spansOf } 
 import { sampleRequest, sampleSpan, silent, TRACE_ID, temporaryStore, text } from './sample-run.ts'
 
 const INSTANCE_ID = 'c0ffee'
+const FIRST = { file: 1, request: 1 }
 const ENCODINGS: Encoding[] = ['json', 'protobuf']
 const REQUEST = sampleRequest([sampleSpan('00f067aa0ba902b7'), sampleSpan('b7ad6b7169203331')])
 
@@ -53,7 +54,7 @@ for (const encoding of ENCODINGS) {
     const { store, send } = receiver()
     const gzipped = gzipSync(plain, { level: 1 })
     expect((await send(gzipped, { ...type, 'content-encoding': 'gzip' })).status).toBe(200)
-    expect(Buffer.from(store.nextAfter(0)?.body ?? [])).toEqual(gzipped)
+    expect(Buffer.from(store.request(FIRST)?.body ?? [])).toEqual(gzipped)
   })
 
   test(`An undecodable body in ${encoding} is a 400 with a Status in ${encoding}, and nothing is kept`, async () => {
@@ -67,7 +68,7 @@ for (const encoding of ENCODINGS) {
       expect(response.status).toBe(400)
       expect(await status(response)).toMatchObject({ code: 3 })
     }
-    expect(store.nextAfter(0)).toBeUndefined()
+    expect(store.request(FIRST)).toBeUndefined()
   })
 
   test(`More than 20 MiB in ${encoding} is a 413, announced or not, and so is a gzip bomb`, async () => {
@@ -88,7 +89,7 @@ for (const encoding of ENCODINGS) {
   test(`An empty request in ${encoding} is a success that stores nothing`, async () => {
     const { store, send } = receiver()
     expect((await send(encoding === 'json' ? '{}' : '', type)).status).toBe(200)
-    expect(store.nextAfter(0)).toBeUndefined()
+    expect(store.request(FIRST)).toBeUndefined()
   })
 
   test(`Spans with invalid ids in ${encoding} are counted in partial_success and only the others are kept`, async () => {
@@ -100,7 +101,7 @@ for (const encoding of ENCODINGS) {
     if (encoding === 'json') expect(JSON.parse(answer.toString()).partialSuccess.rejectedSpans).toBe('3')
     else expect([...answer.subarray(2, 4)]).toEqual([0x08, 3])
     expect(spanIds()).toEqual(['00f067aa0ba902b7'])
-    const stored = decode(gunzipSync(store.nextAfter(0)?.body ?? ''), encoding)
+    const stored = decode(gunzipSync(store.request(FIRST)?.body ?? ''), encoding)
     expect([...spansOf(stored)]).toHaveLength(1)
   })
 
@@ -110,13 +111,13 @@ for (const encoding of ENCODINGS) {
     const sent = (...attributes: KeyValue[]) => sampleRequest([sampleSpan('00f067aa0ba902b7', { attributes })])
     const body = gzipSync(encode(sent(text('client.address', '192.0.2.1'), listed), encoding))
     expect((await send(body, { ...type, 'content-encoding': 'gzip' })).status).toBe(200)
-    const stored = gunzipSync(store.nextAfter(0)?.body ?? '')
+    const stored = gunzipSync(store.request(FIRST)?.body ?? '')
     expect(stored).toEqual(Buffer.from(encode(sent(listed), encoding)))
   })
 
   test(`A store that cannot write is a 503 with Retry-After and a Status in ${encoding}`, async () => {
     const { store, send } = receiver()
-    store.close()
+    await store.close()
     const response = await send(plain, type)
     expect(response.status).toBe(503)
     expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
@@ -147,7 +148,7 @@ test.each<[string, Encoding, Buffer]>([
   const response = await send(gzipSync(body), { 'content-type': CONTENT_TYPES[encoding], 'content-encoding': 'gzip' })
   expect(response.status).toBe(413)
   expect(await status(response)).toMatchObject({ code: 8, message: expect.stringMatching(/^More than \d+ [a-z]/) })
-  expect(store.nextAfter(0)).toBeUndefined()
+  expect(store.request(FIRST)).toBeUndefined()
 })
 
 test('As many spans as senders put into their largest batches are taken in either encoding', async () => {
@@ -189,7 +190,7 @@ test('A request that this relay forwarded itself is a 400 that says so, and noth
     const own = await send(encode(REQUEST, encoding), { ...headers, 'pass-ats-relay': INSTANCE_ID })
     expect(own.status).toBe(400)
     expect((await status(own)).message).toMatch(/^This relay is forwarding to itself: /)
-    expect(store.nextAfter(0)).toBeUndefined()
+    expect(store.request(FIRST)).toBeUndefined()
     expect((await send(encode(REQUEST, encoding), { ...headers, 'pass-ats-relay': 'another' })).status).toBe(200)
   }
 })

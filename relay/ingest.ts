@@ -10,12 +10,13 @@ import { type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zli
 import { type Context, Hono } from 'hono'
 import { meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
-import { INSTANCE_HEADER } from './forward.ts'
+import { INSTANCE_HEADER } from './forward/destination.ts'
 import type { Log } from './log.ts'
 import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, Undecodable } from './otlp.ts'
 import { scan } from './scan/scan.ts'
 import type { Scrubbed } from './scan/scrubber.ts'
-import { type Store, StoreUnavailable } from './store.ts'
+import type { Store } from './store/store.ts'
+import { StoreUnavailable } from './store/writer-thread.ts'
 
 /** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
@@ -67,7 +68,7 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     if (traces.size > 0) {
       // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
       const stored = clean !== inflated ? await gzip(clean) : gzipped ? bytes : await gzip(bytes)
-      await store.append({ encoding, body: stored, traceIds: [...traces.keys()] })
+      await store.append({ encoding, body: stored, traces })
       onStored()
     }
     return {
@@ -127,7 +128,7 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
       return refuse(c, 415, UNIMPLEMENTED, 'Send the body as it is, or with gzip.', encoding)
     }
     if (c.req.header(INSTANCE_HEADER) === instanceId) {
-      const message = 'This relay is forwarding to itself: OTLP_FORWARD_ENDPOINT leads back to it.'
+      const message = 'This relay is forwarding to itself: its OTLP endpoint leads back to it.'
       return refuse(c, 400, INVALID_ARGUMENT, message, encoding)
     }
     try {

@@ -5,7 +5,6 @@ import { createApp } from './app.ts'
 import { createBreaker } from './breaker.ts'
 import { createAccept } from './ingest.ts'
 import { encode, type OtlpSpan, spansOf } from './otlp.ts'
-import { MAX_KEPT_PER_HOUR } from './retention.ts'
 import {
   asInstall,
   sampleAccess,
@@ -17,6 +16,7 @@ import {
   temporaryPath,
   temporaryStore,
 } from './sample-run.ts'
+import { pathOf } from './store/hour-files.ts'
 
 const ORIGIN = 'chrome-extension://abcdefghijklmnop'
 const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
@@ -55,10 +55,7 @@ function relay(path = temporaryPath(), clock = { now: START }) {
     const { resourceSpans = [] } = await (await app.request(`/api/traces/${id}`)).json()
     return [...spansOf({ resourceSpans })].map(({ spanId }) => spanId)
   }
-  const expire = () => {
-    while (store.expire().more);
-  }
-  return { store, clock, take, post, spanIds, expire, lateSpans, app }
+  return { store, clock, take, post, spanIds, lateSpans, app }
 }
 async function codeOf(response: Response): Promise<string> {
   const { error, ...rest } = await response.json()
@@ -66,7 +63,6 @@ async function codeOf(response: Response): Promise<string> {
   expect(error.message).toMatch(/\w.*\.$/)
   return error.code
 }
-const traceId = (n: number) => (n + 1).toString(16).padStart(32, 'a')
 
 test('A trace that is kept is answered for with its time, and asking again changes neither', async () => {
   const { clock, take, post } = relay()
@@ -80,32 +76,31 @@ test('A trace that is kept is answered for with its time, and asking again chang
   }
 })
 
-test('A kept trace outlives the others, with what of it came later and what came with it', async () => {
-  const { clock, take, post, spanIds, expire } = relay()
+test('A kept trace outlives the others, with what of it came later and without what came with it', async () => {
+  const { clock, take, post, spanIds, store } = relay()
   await take(sampleSpan('00000000000000a1'))
   await take(sampleSpan('00000000000000a2', { traceId: NEIGHBOUR }))
   await take(sampleSpan('00000000000000a3'), sampleSpan('00000000000000a4', { traceId: NEIGHBOUR }))
   await post(TRACE_ID)
   await take(sampleSpan('00000000000000a5'))
-  clock.now = START + TERMS.retentionMs + 1
-  expire()
+  clock.now = START + TERMS.retentionMs + HOUR_MS
+  await store.tend()
   expect(await spanIds()).toEqual(['00000000000000a1', '00000000000000a3', '00000000000000a5'])
-  expect(await spanIds(NEIGHBOUR)).toEqual(['00000000000000a4'])
+  expect(await spanIds(NEIGHBOUR)).toEqual([])
 })
 
-test('When its time is over a kept trace goes within the hour, and can be kept anew before', async () => {
-  const { clock, take, post, spanIds, expire } = relay()
+test('When its time is over a kept trace goes, and can be kept anew before', async () => {
+  const { clock, take, post, spanIds, store } = relay()
   await take(sampleSpan('00000000000000a1'))
   await take(sampleSpan('00000000000000a2', { traceId: NEIGHBOUR }))
   await post(TRACE_ID)
   await post(NEIGHBOUR)
   clock.now = START + TERMS.keptMs - 1
-  expire()
+  await store.tend()
   clock.now = START + TERMS.keptMs
   expect(await (await post(NEIGHBOUR)).json()).toMatchObject({ keptUntil: '2026-03-02T00:00:00.000Z' })
   expect(await spanIds()).toHaveLength(1)
-  clock.now += HOUR_MS
-  expire()
+  await store.tend()
   expect(await spanIds()).toEqual([])
   expect(await spanIds(NEIGHBOUR)).toHaveLength(1)
 })
@@ -141,33 +136,12 @@ test('A trace of which only the relay’s own spans are there, not stored yet, c
   expect((await post(TRACE_ID)).status).toBe(200)
 })
 
-test('More than the quota of an hour is a 429 that says when, also after a restart; kept ones stay kept', async () => {
-  const path = temporaryPath()
-  const clock = { now: START }
-  const first = relay(path, clock)
-  for (let n = 0; n <= MAX_KEPT_PER_HOUR; n++) await first.take(sampleSpan('00f067aa0ba902b7', { traceId: traceId(n) }))
-  for (let n = 0; n < MAX_KEPT_PER_HOUR; n++) expect((await first.post(traceId(n))).status).toBe(200)
-  first.store.close()
-
-  const { post } = relay(path, clock)
-  clock.now = START + HOUR_MS / 2
-  const refused = await post(traceId(MAX_KEPT_PER_HOUR))
-  expect(refused.status).toBe(429)
-  expect(refused.headers.get('retry-after')).toBe('1800')
-  expect(await codeOf(refused)).toBe('too_many_kept')
-  expect((await post(traceId(0))).status).toBe(200)
-  clock.now = START - 5 * HOUR_MS
-  expect((await post(traceId(MAX_KEPT_PER_HOUR))).headers.get('retry-after')).toBe('3600')
-  clock.now = START + HOUR_MS
-  expect((await post(traceId(MAX_KEPT_PER_HOUR))).status).toBe(200)
-})
-
 test('While the disk refuses it is a 503 that says when to try again, and what is kept already still is', async () => {
   const path = temporaryPath()
   const { take, post } = relay(path)
   await take(sampleSpan('00f067aa0ba902b7'), sampleSpan('00f067aa0ba902b8', { traceId: NEIGHBOUR }))
   await post(NEIGHBOUR)
-  const other = new DatabaseSync(path)
+  const other = new DatabaseSync(pathOf(path, { file: 1, hour: START }))
   other.exec('BEGIN IMMEDIATE')
   const response = await post(TRACE_ID)
   expect(response.status).toBe(503)

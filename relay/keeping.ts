@@ -4,23 +4,23 @@ import { RunId } from '../server/contract.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { RETRY_AFTER_S } from './ingest.ts'
 import type { Log } from './log.ts'
-import { type Store, StoreUnavailable } from './store.ts'
+import type { Store } from './store/store.ts'
+import { StoreUnavailable } from './store/writer-thread.ts'
 
 /** Nothing of a body is used, so that this is only what may be thrown away. */
 const MAX_BODY_BYTES = 4 * 1024
-/** The quota is an hour's; a clock that was set back must not make anybody wait for longer. */
-const MAX_RETRY_AFTER_S = 3_600
 
 export interface KeepingParts {
   store: Store
   /** Makes the relay's own spans part of the store: they may be all there is of a trace. */
   flushSpans: () => Promise<void>
+  /** Called when a trace is kept, and so is due. */
+  onKept: () => void
   log: Log
-  now: () => number
 }
 
 /** The route. Like look-ups it is not traced: it would add to the trace that it is about, after the run has ended. */
-export function createKeeping({ store, flushSpans, log, now }: KeepingParts): Hono {
+export function createKeeping({ store, flushSpans, onKept, log }: KeepingParts): Hono {
   const keeping = new Hono()
 
   keeping.post('/traces/:id/keep', async (c) => {
@@ -29,13 +29,12 @@ export function createKeeping({ store, flushSpans, log, now }: KeepingParts): Ho
     try {
       await readBounded(c.req.raw, MAX_BODY_BYTES)
       await flushSpans()
-      const result = store.keep(traceId)
-      if (result.kind === 'kept') return c.json({ traceId, keptUntil: new Date(result.until).toISOString() })
-      if (result.kind === 'unknown') return refuse(c, 404, 'trace_not_found', NOT_FOUND)
-      log.warn('trace not kept, too many were within the hour')
-      const seconds = Math.ceil((result.retryAt - now()) / 1_000)
-      c.header('retry-after', String(Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_S)))
-      return refuse(c, 429, 'too_many_kept', TOO_MANY)
+      const result = await store.keep(traceId)
+      if (result.kind === 'kept') {
+        onKept()
+        return c.json({ traceId, keptUntil: new Date(result.until).toISOString() })
+      }
+      return refuse(c, 404, 'trace_not_found', NOT_FOUND)
     } catch (error) {
       if (error instanceof BodyTooLarge) return refuse(c, 413, 'request_too_large', 'Send no body: none is needed.')
       if (c.req.raw.signal.aborted) return refuse(c, 400, 'body_incomplete', 'Send no body: this one ended early.')
@@ -50,8 +49,7 @@ export function createKeeping({ store, flushSpans, log, now }: KeepingParts): Ho
 
 const MALFORMED = 'Send the whole trace ID: 32 digits from 0 to 9 and a to f, in lower case, not all 0.'
 const NOT_FOUND = 'Nothing of this trace is here. Send its spans to /v1/traces first, then keep it.'
-const TOO_MANY = 'Too many runs were reported within the last hour. Try again later: unreported, this one goes in time.'
 
-function refuse(c: Context, status: 400 | 404 | 413 | 429 | 503, code: string, message: string): Response {
+function refuse(c: Context, status: 400 | 404 | 413 | 503, code: string, message: string): Response {
   return c.json({ error: { code, message } }, status)
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import type { IncomingHttpHeaders, RequestListener } from 'node:http'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -11,6 +11,7 @@ import * as names from '../names.ts'
 import { layOut, type Row } from './console/waterfall.ts'
 import { encode, spansOf, type TracesData } from './otlp.ts'
 import { asInstall, deadAddress, listen, sampleRequest, sampleSpan, TRACE_ID, temporaryPath } from './sample-run.ts'
+import { pathOf } from './store/hour-files.ts'
 
 const BROWSER_SPAN = '00f067aa0ba902b7'
 const CONTEXT = {
@@ -123,7 +124,7 @@ test('Neither ingest, look-up, keeping, health nor forwarding make spans, so the
     arrival.resolve()
   })
   const path = temporaryPath()
-  const env = { OTLP_FORWARD_ENDPOINT: sink, RELAY_STORE: path, RELAY_KEPT_HOURS: '48' }
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: sink, RELAY_STORE: path, RELAY_KEPT_HOURS: '48' }
   const { url, child, asCaller } = await startRelay(env)
   const caller = await asCaller()
   const body = Buffer.from(encode(sampleRequest([sampleSpan(BROWSER_SPAN)]), 'protobuf'))
@@ -230,7 +231,8 @@ test.each([
   ['a store of another version', {}, /schema version 99/],
 ])('The relay refuses to start with %s, in one line that says so', async (_, env, message) => {
   const path = temporaryPath()
-  const db = new DatabaseSync(path)
+  mkdirSync(path)
+  const db = new DatabaseSync(pathOf(path, { file: 1, hour: 0 }))
   db.exec('PRAGMA user_version = 99')
   db.close()
   const { output, exited } = await startRelay({ RELAY_STORE: path, ...env })

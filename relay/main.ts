@@ -6,22 +6,35 @@ import { keptSecret } from './access/secret-file.ts'
 import { createApp } from './app.ts'
 import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
-import { startForwarder } from './forward.ts'
+import { startForwarder } from './forward/forward.ts'
 import { createAccept } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
-import { openStore } from './store.ts'
+import { openStore, type StoreNotice } from './store/store.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
 
 /** How long connections may take to end, and the forwarder to send what is left, when the relay stops. */
 const CLOSE_MS = 500
 const CLOSE_IDLE_MS = 20
 const FORWARD_MS = 1_200
-/** How often what is past its time is looked for, and the pause between batches while there is more of it. */
-const RETENTION_EVERY_MS = 10_000
-const RETENTION_PAUSE_MS = 50
+/** How often the store is tended: what is past its time goes, and what has no room. */
+const TEND_EVERY_MS = 10_000
+
+/** What the store does by itself, in the log: an error is what should not have happened. */
+const NOTICES: { [kind in StoreNotice['kind']]: string } = {
+  damaged: 'a file of the store is damaged, or cannot be read, and is left out',
+  gone: 'an hour of the store is gone',
+  evicted: 'kept traces went before their time, for want of room',
+  uncopied: 'part of a kept trace is not copied',
+}
+function levelOf(notice: StoreNotice): 'info' | 'warn' | 'error' {
+  if (notice.kind !== 'gone') return 'error'
+  if (notice.unforwardedSpans + notice.unkeptTraces > 0) return 'error'
+  return notice.why === 'room' ? 'warn' : 'info'
+}
 
 function start(config: Config, log: Log): void {
-  const store = openStore(config.storePath, config)
+  const onNotice = (notice: StoreNotice) => log[levelOf(notice)](notice, NOTICES[notice.kind])
+  const store = openStore(config.storePath, config.terms, { onNotice, destination: config.forward?.url })
   const instanceId = randomUUID()
   const forwarder = config.forward && startForwarder(store, { ...config.forward, instanceId }, log)
   const accept = createAccept(store, () => forwarder?.wake())
@@ -41,18 +54,9 @@ function start(config: Config, log: Log): void {
     shutdown: signal,
   })
   const server = createAdaptorServer({ fetch: app.fetch })
-  let retention = setTimeout(sweep, RETENTION_EVERY_MS)
-  function sweep(): void {
-    let more = false
-    try {
-      const batch = store.expire()
-      more = batch.more
-      if (batch.deleted > 0) log.info({ deleted: batch.deleted }, 'old requests deleted')
-    } catch (error) {
-      log.error({ err: error }, 'old requests not deleted, will try again')
-    }
-    retention = setTimeout(sweep, more ? RETENTION_PAUSE_MS : RETENTION_EVERY_MS)
-  }
+  const tending = setInterval(() => {
+    store.tend().catch((error) => log.error({ err: error }, 'store not tended, will try again'))
+  }, TEND_EVERY_MS)
 
   server.on('error', (error) => {
     log.fatal({ err: error }, 'relay cannot listen')
@@ -69,7 +73,7 @@ function start(config: Config, log: Log): void {
   async function stop(reason: string): Promise<void> {
     if (signal.aborted) return
     log.info({ reason }, 'relay stopping')
-    clearTimeout(retention)
+    clearInterval(tending)
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     shutdown.abort(new DOMException('The relay stops.', 'AbortError'))
     // A kept-alive connection that becomes idle only now is not closed by close() itself.
@@ -81,7 +85,7 @@ function start(config: Config, log: Log): void {
     // In this order: streams end, so their spans do; spans are stored; what is stored is forwarded.
     await stopTelemetry()
     await forwarder?.stop(FORWARD_MS)
-    store.close()
+    await store.close()
     log.info('relay stopped')
     process.exit(0)
   }

@@ -10,7 +10,8 @@ import { type AccessConfig, createAccess } from './access/access.ts'
 import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { createLog } from './log.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
-import { openStore, type Store } from './store.ts'
+import type { Terms } from './store/retention.ts'
+import { type Options, openStore, type Store } from './store/store.ts'
 
 export const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
 /** 2026-01-01T00:00:00Z, nanoseconds. */
@@ -44,19 +45,19 @@ export function sampleRequest(spans: OtlpSpan[], service = SERVICE_EXTENSION): T
   }
 }
 
-/** A day, and thirty for what was reported. */
-export const TERMS = { retentionMs: 86_400_000, keptMs: 30 * 86_400_000 }
+/** A day, thirty for what failed or was reported, and more room than any test needs. */
+export const TERMS: Terms = { retentionMs: 86_400_000, keptMs: 30 * 86_400_000, maxBytes: 5 * 1024 ** 3 }
 
-/** A path for a store in a folder that is removed after the test. */
+/** A folder for a store, not there yet; removed after the test. */
 export function temporaryPath(): string {
   const folder = mkdtempSync(join(tmpdir(), 'pass-ats-relay-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'relay.sqlite')
+  return join(folder, 'store')
 }
 
 /** An open store, closed after the test. */
-export function temporaryStore(path = temporaryPath(), now?: () => number, terms = TERMS): Store {
-  const store = openStore(path, terms, now)
+export function temporaryStore(path = temporaryPath(), now?: () => number, terms = TERMS, options?: Options): Store {
+  const store = openStore(path, terms, { ...(now ? { now } : {}), ...options })
   onTestFinished(() => store.close())
   return store
 }

@@ -145,20 +145,28 @@ test('How long a run stays is one sentence on its page, and stands in the list',
     return [await text(`/support/${TRACE_ID}`, '.stay'), await text('/support', '.runs .when')]
   }
   expect(await told()).toEqual([
-    'Goes on 2 Jan 2026, 00:00 UTC, unless somebody reports it.',
-    'just now · Goes on 2 Jan 2026, 00:00 UTC',
+    'Goes on 2 Jan 2026, 01:00 UTC, unless somebody reports it.',
+    'just now · Goes on 2 Jan 2026, 01:00 UTC',
   ])
   now += 5 * 60_000
-  store.keep(TRACE_ID)
+  await store.keep(TRACE_ID)
   expect(await told()).toEqual([
     'Kept until 31 Jan 2026, 00:05 UTC, because somebody reported it.',
     '5 min ago · Kept until 31 Jan 2026, 00:05 UTC',
   ])
   now += TERMS.keptMs
-  expect(await told()).toEqual([
-    'Goes soon, or with a reported run that came together with it.',
-    '30 d ago · Goes soon',
-  ])
+  expect(await told()).toEqual(['Goes soon, unless somebody reports it.', '30 d ago · Goes soon'])
+})
+
+test('Of a run in which something failed it is said how long it stays, and that this is why', async () => {
+  const store = temporaryStore(temporaryPath(), () => Date.UTC(2026, 0, 1))
+  const accept = createAccept(store, () => {})
+  for (const request of failedRun) await accept({ bytes: encode(request, 'json'), encoding: 'json', gzipped: false })
+  const app = createConsole({ store, flushSpans: async () => {}, now: () => Date.UTC(2026, 0, 1) })
+  const { document } = new JSDOM(await (await app.request(`/support/${TRACE_ID}`)).text()).window
+  expect(document.querySelector('.stay')?.textContent).toBe(
+    'Kept until 31 Jan 2026, 00:00 UTC, because something in it failed.',
+  )
 })
 
 test('The first page lists the runs seen last, with links', async () => {
@@ -205,7 +213,7 @@ test('Of a span with very many attributes the first are shown, and how many are 
   // Past ingest, which would take them out: they may have been stored before it did.
   const store = temporaryStore()
   const body = gzipSync(encode(sampleRequest([root({ attributes })]), 'json'))
-  await store.append({ encoding: 'json', body, traceIds: [TRACE_ID] })
+  await store.append({ encoding: 'json', body, traces: new Map([[TRACE_ID, { spans: 1, error: false }]]) })
   const app = createConsole({ store, flushSpans: async () => {}, now: Date.now })
   const { document } = new JSDOM(await (await app.request(`/support/${TRACE_ID}`)).text()).window
   const list = document.querySelector('.attributes')?.textContent

@@ -1,7 +1,7 @@
 /** The first page of the console: a form for an ID, and the runs that were seen last. */
 import { html } from 'hono/html'
-import type { Stay } from '../retention.ts'
-import type { RecentTrace } from '../store.ts'
+import type { RecentTrace } from '../store/look-up.ts'
+import type { Stay } from '../store/retention.ts'
 import { type Html, lookUpForm, moment, page, stayTime } from './page.ts'
 
 /** A run in the list, and how long it stays. */

@@ -1,7 +1,7 @@
 /** What both pages of the console share: the frame, and times as people read them. */
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
-import type { Stay } from '../retention.ts'
+import type { Stay } from '../store/retention.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 

@@ -1,7 +1,7 @@
 /** The page of one trace: the sentence first, the picture second, the details third. */
 import { html } from 'hono/html'
 import { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } from '../../names.ts'
-import type { Stay } from '../retention.ts'
+import type { Stay } from '../store/retention.ts'
 import { type Diagnosis, formatMs } from './diagnosis.ts'
 import { type Html, lookUpForm, moment, page, stayTime } from './page.ts'
 import type { Row, Waterfall } from './waterfall.ts'
@@ -67,9 +67,9 @@ ${lookUpForm()}`,
 }
 
 function staySentence(stay: Stay, nowMs: number): Html {
-  if (stay.kept) return html`${stayTime(stay, nowMs)}, because somebody reported it.`
-  if (stay.until > nowMs) return html`${stayTime(stay, nowMs)}, unless somebody reports it.`
-  return html`${stayTime(stay, nowMs)}, or with a reported run that came together with it.`
+  if (stay.kept === 'report') return html`${stayTime(stay, nowMs)}, because somebody reported it.`
+  if (stay.kept === 'error') return html`${stayTime(stay, nowMs)}, because something in it failed.`
+  return html`${stayTime(stay, nowMs)}, unless somebody reports it.`
 }
 
 function rowItem(row: Row, { fromMs, totalMs, root }: Waterfall, isCulprit: boolean): Html {

@@ -1,13 +1,18 @@
-import { DatabaseSync } from 'node:sqlite'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { encode, type OtlpSpan, spansOf } from './otlp.ts'
-import { sampleRequest, sampleSpan, TERMS, TRACE_ID, temporaryPath, temporaryStore, text } from './sample-run.ts'
+import { encode, type OtlpSpan, spansOf } from '../otlp.ts'
+import { sampleRequest, sampleSpan, TERMS, TRACE_ID, temporaryPath, temporaryStore, text } from '../sample-run.ts'
+import type { TraceInRequest } from './journal.ts'
 import { openStore, type Store } from './store.ts'
 
 function append(store: Store, ...spans: OtlpSpan[]): Promise<void> {
   const body = gzipSync(encode(sampleRequest(spans), 'json'))
-  return store.append({ encoding: 'json', body, traceIds: new Set(spans.map(({ traceId }) => traceId)) })
+  return store.append({ encoding: 'json', body, traces: tracesOf(spans) })
+}
+function tracesOf(spans: OtlpSpan[]): Map<string, TraceInRequest> {
+  const byTrace = Map.groupBy(spans, ({ traceId }) => traceId)
+  const error = (some: OtlpSpan[]) => some.some(({ status }) => status?.code === 2)
+  return new Map([...byTrace].map(([traceId, some]) => [traceId, { spans: some.length, error: error(some) }]))
 }
 const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
 
@@ -78,11 +83,11 @@ test('What was answered for is still there after the store is opened again', asy
   const path = temporaryPath()
   const before = openStore(path, TERMS)
   await append(before, sampleSpan('00f067aa0ba902b7'))
-  before.advance('http://sink', 1)
-  before.close()
+  await before.advance('http://sink', { file: 1, seq: 2 })
+  await before.close()
   const after = temporaryStore(path)
   expect(after.find(TRACE_ID).kind).toBe('found')
-  expect(after.cursor('http://sink')).toBe(1)
+  expect(after.cursor('http://sink')).toEqual({ file: 1, seq: 2 })
 })
 
 test('Recent traces come newest first with the times they were first and last seen', async () => {
@@ -97,29 +102,4 @@ test('Recent traces come newest first with the times they were first and last se
     { traceId: TRACE_ID, firstSeen: 1_000, lastSeen: 3_000 },
     { traceId: NEIGHBOUR, firstSeen: 2_000, lastSeen: 2_000 },
   ])
-})
-
-test.each([99, -1])('A store of schema version %d is refused with its path, and left as it is', (version) => {
-  const path = temporaryPath()
-  const db = new DatabaseSync(path)
-  db.exec(`PRAGMA user_version = ${version}; CREATE TABLE precious (x)`)
-  db.close()
-  expect(() => openStore(path, TERMS)).toThrow(path)
-  const again = new DatabaseSync(path)
-  expect(again.prepare('SELECT name FROM sqlite_master').all()).toEqual([{ name: 'precious' }])
-  again.close()
-})
-
-test('When the disk refuses, every waiting request is told so, and the next can succeed', async () => {
-  const path = temporaryPath()
-  const store = temporaryStore(path)
-  const other = new DatabaseSync(path)
-  other.exec('BEGIN IMMEDIATE')
-  const refused = Promise.allSettled([append(store, sampleSpan('00f067aa0ba902b7')), append(store, sampleSpan('1'))])
-  expect((await refused).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
-  expect(() => store.check()).toThrow()
-  other.exec('ROLLBACK')
-  other.close()
-  await append(store, sampleSpan('00f067aa0ba902b7'))
-  expect(store.find(TRACE_ID).kind).toBe('found')
 })

@@ -1,0 +1,48 @@
+/** How long to leave a failing destination alone. */
+
+/** Waiting times, milliseconds. */
+export interface Patience {
+  /** Before the first repetition; doubles with each. */
+  firstMs: number
+  /** The longest wait, and how long the breaker stays open. */
+  maxMs: number
+}
+/**
+ * Open: the destination failed several times in a row, and is left alone. Half open: after that, one attempt is on its
+ * way, and what becomes of it decides.
+ */
+export type BreakerState = 'closed' | 'open' | 'half_open'
+
+/** Failures in a row after which the breaker opens. */
+const FAILURES = 5
+
+export function createBreaker({ firstMs, maxMs }: Patience) {
+  let failures = 0
+  let state: BreakerState = 'closed'
+  return {
+    state: () => state,
+    failures: () => failures,
+    attempt(): void {
+      if (state === 'open') state = 'half_open'
+    },
+    /** Tells whether that closed it. */
+    succeeded(): boolean {
+      const closes = state !== 'closed'
+      failures = 0
+      state = 'closed'
+      return closes
+    },
+    /** Tells whether that opened it, not counting an attempt that failed while it was half open. */
+    failed(): boolean {
+      failures += 1
+      const opens = state === 'closed' && failures >= FAILURES
+      if (opens || state === 'half_open') state = 'open'
+      return opens
+    },
+    /** Exponential with full jitter, so that relays which lost the same backend do not return to it together. */
+    waitMs(): number {
+      if (state !== 'closed') return maxMs * (0.75 + Math.random() / 4)
+      return Math.random() * Math.min(maxMs, firstMs * 2 ** (failures - 1))
+    },
+  }
+}

@@ -1,0 +1,187 @@
+/** One hour's file, read: by the look-ups, by those who copy what is due, and by the writer itself. */
+import type { DatabaseSync } from 'node:sqlite'
+import type { Encoding } from '../otlp.ts'
+import { isDamage } from './database.ts'
+import type { Reason } from './marks.ts'
+
+/** Where a request is stored. */
+export interface RequestPlace {
+  file: number
+  request: number
+}
+/** A request as stored, its body gzipped. */
+export interface StoredRequest extends RequestPlace {
+  receivedAt: number
+  encoding: Encoding
+  body: Uint8Array
+}
+/** A row of the outbox. */
+export interface Entry extends RequestPlace {
+  seq: number
+  traceId: string
+  /** Everything of the trace that was stored before this request, too. */
+  earlier: boolean
+  forward: boolean
+  keep: boolean
+}
+/** Until when a trace is marked, and why. */
+export interface MarkRow {
+  reason: Reason
+  until: number
+}
+
+/** An hour's file has turned out to be damaged. */
+export class DamagedHour extends Error {
+  override name = 'DamagedHour'
+  readonly file: number
+  constructor(file: number, cause: unknown) {
+    super('An hour of the store is damaged.', { cause })
+    this.file = file
+  }
+}
+
+/**
+ * Every statement stays prepared: a look-up asks all files, and most know nothing of the trace. All of it throws
+ * {@link DamagedHour}, and what else SQLite throws.
+ */
+export function createHourReader(db: DatabaseSync, file: number) {
+  const firstRequest = db.prepare(
+    `SELECT received_at FROM trace_request JOIN request ON request.id = request_id
+     WHERE trace_id = ? ORDER BY request_id LIMIT 1`,
+  )
+  const firstTrace = db.prepare(
+    'SELECT trace_id FROM trace_request WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT 1',
+  )
+  const nextTrace = db.prepare(
+    'SELECT trace_id FROM trace_request WHERE trace_id > ? AND trace_id <= ? ORDER BY trace_id LIMIT 1',
+  )
+  const byTrace = db.prepare(
+    `SELECT request_id, received_at, encoding, body FROM trace_request JOIN request ON request.id = request_id
+     WHERE trace_id = ? ORDER BY request_id`,
+  )
+  const one = db.prepare('SELECT id AS request_id, received_at, encoding, body FROM request WHERE id = ?')
+  const spans = db.prepare('SELECT spans FROM trace_request WHERE trace_id = ? AND request_id = ?')
+  const ids = db.prepare(
+    'SELECT request_id FROM trace_request WHERE trace_id = ? AND request_id <= ? ORDER BY request_id LIMIT ?',
+  )
+  const latest = db.prepare('SELECT received_at, traces FROM request ORDER BY id DESC LIMIT ?')
+  const lastId = db.prepare('SELECT max(id) AS id FROM request')
+  const marks = db.prepare('SELECT reason, until FROM mark WHERE trace_id = ?')
+  const allMarks = db.prepare('SELECT trace_id, reason, until FROM mark')
+  const entries = db.prepare('SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?')
+  const unforwarded = db.prepare(
+    `SELECT total(spans) AS spans FROM outbox JOIN trace_request USING (trace_id, request_id)
+     WHERE seq > ? AND forward = 1`,
+  )
+  const uncopied = db.prepare('SELECT count(DISTINCT trace_id) AS traces FROM outbox WHERE seq > ? AND keep = 1')
+
+  const toRequest = (row: Record<string, unknown>): StoredRequest => ({
+    file,
+    request: Number(row.request_id),
+    receivedAt: Number(row.received_at),
+    encoding: row.encoding as Encoding,
+    body: row.body as Uint8Array,
+  })
+
+  const reader = {
+    /** When the first request with spans of a trace came; undefined when none did. */
+    firstSeen(traceId: string): number | undefined {
+      const row = firstRequest.get(Buffer.from(traceId, 'hex'))
+      return row && Number(row.received_at)
+    },
+
+    /** At most `limit` trace IDs between two, both included. One seek each, however many requests a trace has. */
+    traces(from: string, to: string, limit: number): string[] {
+      const end = Buffer.from(to, 'hex')
+      const found: string[] = []
+      let row = firstTrace.get(Buffer.from(from, 'hex'), end)
+      while (row) {
+        const id = row.trace_id as Uint8Array
+        found.push(hex(id))
+        if (found.length === limit) break
+        row = nextTrace.get(id, end)
+      }
+      return found
+    },
+
+    /** The requests with spans of a trace, in order of arrival, row by row: not to be left open while others read. */
+    *requestsOf(traceId: string): Generator<StoredRequest> {
+      for (const row of byTrace.iterate(Buffer.from(traceId, 'hex'))) yield toRequest(row)
+    },
+
+    request(id: number): StoredRequest | undefined {
+      const row = one.get(id)
+      return row && toRequest(row)
+    },
+
+    /** How many spans of a trace a request has. */
+    spansIn: (traceId: string, request: number) => Number(spans.get(Buffer.from(traceId, 'hex'), request)?.spans ?? 0),
+
+    /** The same as numbers, for those who read one after another with something else in between. */
+    requestIdsOf: (traceId: string, upTo: number, limit: number) =>
+      ids.all(Buffer.from(traceId, 'hex'), upTo, limit).map((row) => Number(row.request_id)),
+
+    /** The newest requests, newest first: when each came, and the traces it has spans of. */
+    latest(limit: number): { receivedAt: number; traces: Uint8Array }[] {
+      return latest.all(limit).map((row) => ({ receivedAt: Number(row.received_at), traces: row.traces as Uint8Array }))
+    },
+
+    /** The number of the newest request; 0 before the first. */
+    lastRequest: () => Number(lastId.get()?.id ?? 0),
+
+    /** Every mark, row by row. */
+    *marks(): Generator<MarkRow & { traceId: string }> {
+      for (const row of allMarks.iterate()) {
+        yield { traceId: hex(row.trace_id), reason: row.reason as Reason, until: Number(row.until) }
+      }
+    },
+
+    marksOf(traceId: string): MarkRow[] {
+      return marks
+        .all(Buffer.from(traceId, 'hex'))
+        .map((row) => ({ reason: row.reason as Reason, until: Number(row.until) }))
+    },
+
+    /** What became due after `seq`. */
+    outbox(seq: number, limit: number): Entry[] {
+      return entries.all(seq, limit).map((row) => ({
+        file,
+        seq: Number(row.seq),
+        traceId: hex(row.trace_id),
+        request: Number(row.request_id),
+        earlier: row.earlier === 1,
+        forward: row.forward === 1,
+        keep: row.keep === 1,
+      }))
+    },
+
+    /** Spans for a backend, and traces to be kept, in this file's requests that became due after `seq`. */
+    unforwardedSpans: (seq: number) => Number(unforwarded.get(seq)?.spans ?? 0),
+    uncopiedTraces: (seq: number) => Number(uncopied.get(seq)?.traces ?? 0),
+  }
+
+  function* guardRows(rows: Generator<unknown>): Generator<unknown> {
+    try {
+      yield* rows
+    } catch (error) {
+      throw isDamage(error) ? new DamagedHour(file, error) : error
+    }
+  }
+  const guard =
+    (read: (...args: never[]) => unknown) =>
+    (...args: never[]) => {
+      try {
+        const result = read(...args)
+        return result instanceof Iterator ? guardRows(result as Generator<unknown>) : result
+      } catch (error) {
+        throw isDamage(error) ? new DamagedHour(file, error) : error
+      }
+    }
+  return Object.fromEntries(Object.entries(reader).map(([name, read]) => [name, guard(read)])) as typeof reader
+}
+
+export type HourReader = ReturnType<typeof createHourReader>
+
+export function hex(blob: unknown): string {
+  return Buffer.from(blob as Uint8Array).toString('hex')
+}

@@ -1,0 +1,251 @@
+/** The writing side of the hours: requests with everything they cause in one transaction, and reports. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Encoding } from '../otlp.ts'
+import { isDamage, openDatabase, setAside } from './database.ts'
+import { type HourName, hourOf, lastFileIn, listHours, pathOf } from './hour-files.ts'
+import { createHourReader, DamagedHour, type HourReader, hex } from './hour-reader.ts'
+import type { Kept } from './kept.ts'
+import { createMarks, isInRatio, type Mark } from './marks.ts'
+
+/** What is known of a trace in a request. */
+export interface TraceInRequest {
+  spans: number
+  /** Whether one of these spans is an error. */
+  error: boolean
+}
+/** A request to keep: body gzipped, and the traces it has spans of (32 lower-case hex digits each). */
+export interface NewRequest {
+  encoding: Encoding
+  body: Uint8Array
+  traces: ReadonlyMap<string, TraceInRequest>
+}
+/** What came of the wish to keep a trace. Times in milliseconds since 1970. */
+export type Keeping = { kind: 'kept'; until: number } | { kind: 'unknown' }
+
+/** An hour's file, open. */
+export interface Hour {
+  name: HourName
+  path: string
+  db: DatabaseSync
+  read: HourReader
+}
+
+export interface JournalParts {
+  folder: string
+  keptMs: number
+  kept: Kept
+  /** A file is there to be read, from now on. */
+  onOpen: (name: HourName) => void
+  /** A file was found damaged, and is gone. */
+  onDamage: (name: HourName, error: unknown) => void
+}
+
+/** Opens all hours of a folder. */
+export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: JournalParts) {
+  /** Oldest first. What is new goes into the last. */
+  let hours: Hour[] = []
+  /** Statements of the last; undefined when nothing may be written to it. */
+  let writing: Record<'request' | 'trace' | 'mark' | 'outbox', StatementSync> | undefined
+  // Also those that are gone: a cursor may stand in one, and what is new must come after it.
+  let lastFile = Math.max(lastFileIn(folder), kept.lastFile())
+  const marks = createMarks(readMark)
+
+  for (const name of listHours(folder)) {
+    try {
+      hours.push(open(name))
+    } catch (error) {
+      onDamage(name, error)
+    }
+  }
+  reloadMarks()
+
+  function open(name: HourName): Hour {
+    const path = pathOf(folder, name)
+    const db = openDatabase(path, 'hour.sql', 'durable')
+    return { name, path, db, read: createHourReader(db, name.file) }
+  }
+
+  /** What all hours say, oldest first. One that turns out to be damaged is set aside. */
+  function readEach<T>(read: (hour: HourReader) => T[]): T[] {
+    return hours.flatMap((hour) => {
+      try {
+        return read(hour.read)
+      } catch (error) {
+        if (!(error instanceof DamagedHour)) throw error
+        putAside(error)
+        return []
+      }
+    })
+  }
+
+  function readMark(traceId: string): Mark {
+    const mark: Mark = { error: 0, report: 0 }
+    const rows = [...kept.marksOf(traceId), ...readEach((hour) => hour.marksOf(traceId))]
+    for (const { reason, until } of rows) mark[reason] = Math.max(mark[reason], Number(until))
+    return mark
+  }
+
+  function reloadMarks(): void {
+    function* all() {
+      for (const row of kept.marks()) {
+        yield { traceId: hex(row.trace_id), reason: row.reason, until: Number(row.until) }
+      }
+      yield* readEach((hour) => [...hour.marks()])
+    }
+    marks.reload(all())
+  }
+
+  /** The file of the hour that `at` is in; a new one when the last is of another. Throws what SQLite throws. */
+  function current(at: number): Hour {
+    const last = hours.at(-1)
+    const hour = hourOf(at)
+    if (last?.name.hour === hour && writing) return last
+    if (last?.name.hour === hour) return prepare(last)
+    if (last) seal(last)
+    lastFile += 1
+    const opened = open({ file: lastFile, hour })
+    hours.push(opened)
+    // Also drops from memory the marks that have lapsed, and those of files that are gone.
+    reloadMarks()
+    onOpen(opened.name)
+    return prepare(opened)
+  }
+
+  function prepare(hour: Hour): Hour {
+    const { db } = hour
+    writing = {
+      request: db.prepare('INSERT INTO request (received_at, encoding, traces, body) VALUES (?, ?, ?, ?)'),
+      trace: db.prepare('INSERT INTO trace_request (trace_id, request_id, spans, error) VALUES (?, ?, ?, ?)'),
+      mark: db.prepare(
+        `INSERT INTO mark (trace_id, reason, at, until) VALUES (?, ?, ?, ?)
+         ON CONFLICT (trace_id, reason) DO UPDATE SET at = excluded.at, until = excluded.until`,
+      ),
+      outbox: db.prepare('INSERT INTO outbox (trace_id, request_id, earlier, forward, keep) VALUES (?, ?, ?, ?, ?)'),
+    }
+    return hour
+  }
+
+  /** Nothing is written to it any more: its log goes into the file. */
+  function seal(hour: Hour): void {
+    writing = undefined
+    try {
+      hour.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    } catch {
+      // The log is read along with the file, and closing tries again: no reason not to go on to the next hour.
+    }
+  }
+
+  /** All of it on the disk, or none; a damaged file is set aside, so that the next try has a new one. */
+  function transaction<T>(at: number, work: (hour: Hour, write: NonNullable<typeof writing>) => T): T {
+    const hour = current(at)
+    try {
+      hour.db.exec('BEGIN IMMEDIATE')
+      const result = work(hour, writing as NonNullable<typeof writing>)
+      hour.db.exec('COMMIT')
+      marks.settle(true)
+      return result
+    } catch (error) {
+      if (hour.db.isTransaction) hour.db.exec('ROLLBACK')
+      marks.settle(false)
+      if (error instanceof DamagedHour) putAside(error)
+      else if (isDamage(error)) putAside(new DamagedHour(hour.name.file, error))
+      throw error
+    }
+  }
+
+  function putAside({ file, cause }: Pick<DamagedHour, 'file' | 'cause'>): void {
+    const hour = hours.find(({ name }) => name.file === file)
+    if (!hour) return
+    if (hour === hours.at(-1)) writing = undefined
+    hours = hours.filter((other) => other !== hour)
+    hour.db.close()
+    setAside(hour.path)
+    onDamage(hour.name, cause)
+  }
+
+  /** Decides what is due with this request. A late error makes due what came before; nothing is decided twice. */
+  function write(request: NewRequest, at: number, to: NonNullable<typeof writing>): void {
+    const ids = Buffer.concat([...request.traces.keys()].map((traceId) => Buffer.from(traceId, 'hex')))
+    const id = Number(to.request.run(at, request.encoding, ids, request.body).lastInsertRowid)
+    for (const [traceId, { spans, error }] of request.traces) {
+      const key = Buffer.from(traceId, 'hex')
+      to.trace.run(key, id, spans, Number(error))
+      const mark = marks.of(traceId)
+      const ratio = isInRatio(traceId)
+      const kept = mark.error > at || mark.report > at
+      if (error && mark.error <= at) {
+        marks.set(traceId, 'error', at + keptMs)
+        to.mark.run(key, 'error', at, at + keptMs)
+        // What the ratio or a report has sent on already is not sent again, but kept from now on.
+        if (!kept) to.outbox.run(key, id - 1, 1, Number(!ratio), 1)
+      }
+      if (ratio || kept || error) to.outbox.run(key, id, 0, 1, Number(kept || error))
+    }
+  }
+
+  return {
+    hours: (): readonly Hour[] => hours,
+
+    /** Writes them in one transaction: on the disk when it returns. Throws what SQLite throws; then none of them is kept. */
+    append(requests: readonly NewRequest[], at: number): void {
+      transaction(at, (_, to) => {
+        for (const request of requests) write(request, at, to)
+      })
+    },
+
+    /** The file that would be written to now. */
+    current,
+
+    /**
+     * Keeps a trace from now on, with what of it arrives later. Asking again while it is kept for a report changes
+     * nothing.
+     */
+    keep(traceId: string, at: number): Keeping {
+      const seen = readEach((hour) => [hour.firstSeen(traceId)]).some((at) => at !== undefined)
+      if (!seen && !kept.hasTrace(traceId)) {
+        return { kind: 'unknown' }
+      }
+      const { error, report } = marks.of(traceId)
+      if (report > at) return { kind: 'kept', until: report }
+      const until = at + keptMs
+      const sent = error > at || isInRatio(traceId)
+      transaction(at, ({ read }, to) => {
+        const key = Buffer.from(traceId, 'hex')
+        marks.set(traceId, 'report', until)
+        to.mark.run(key, 'report', at, until)
+        to.outbox.run(key, read.lastRequest(), 1, Number(!sent), 1)
+      })
+      return { kind: 'kept', until }
+    },
+
+    markOf: (traceId: string): Mark => marks.of(traceId),
+
+    /** Closes an hour's file and forgets it. */
+    release(hour: Hour): void {
+      if (hour === hours.at(-1)) writing = undefined
+      hours = hours.filter((other) => other !== hour)
+      hour.db.close()
+    },
+
+    /** An hour that is over, but had nothing after it, gets its log put into the file. */
+    settle(at: number): void {
+      const last = hours.at(-1)
+      if (last && writing && last.name.hour !== hourOf(at)) seal(last)
+    },
+
+    /** Takes a damaged hour out of use. */
+    putAside,
+
+    /** Throws when nothing can be written now. */
+    check(at: number): void {
+      current(at).db.exec('BEGIN IMMEDIATE; ROLLBACK')
+    },
+
+    close(): void {
+      for (const { db } of hours) db.close()
+      hours = []
+    },
+  }
+}
+
+export type Journal = ReturnType<typeof createJournal>

@@ -1,0 +1,177 @@
+/** Look-ups across the hours and what was kept beyond them. */
+import type { DatabaseSync } from 'node:sqlite'
+import { gunzipSync } from 'node:zlib'
+import { BodyTooLarge } from '../bounded-body.ts'
+import { decode, type Encoding, type TracesData } from '../otlp.ts'
+import { MAX_MARKS, weigh } from '../weight.ts'
+import { endOf, type HourName } from './hour-files.ts'
+import { type HourReader, hex, type StoredRequest } from './hour-reader.ts'
+import type { Mark, Reason } from './marks.ts'
+import type { Stay } from './retention.ts'
+
+/** What one look-up reads and answers with, at most. A run is a few dozen small requests; only a forged one has more. */
+const MAX_TRACE = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, spans: 20_000 }
+/** Traces offered when a prefix is ambiguous. */
+const MAX_CANDIDATES = 10
+/** How far back the list of recent traces looks, in requests. */
+const RECENT_REQUESTS = 500
+
+/** What a full ID or a prefix stands for. */
+export type Match =
+  | { kind: 'found'; traceId: string }
+  | { kind: 'ambiguous'; candidates: string[] }
+  | { kind: 'unknown' }
+/** A trace seen lately; times in milliseconds since 1970. */
+export interface RecentTrace {
+  traceId: string
+  firstSeen: number
+  lastSeen: number
+}
+/** The spans of a trace; `truncated` when there are more than one look-up may read. */
+export interface StoredTrace extends TracesData {
+  truncated: boolean
+}
+
+export interface LookUpParts {
+  keptDb: DatabaseSync
+  /** Names of the hours that are here, oldest first. */
+  names: () => HourName[]
+  /** What `read` finds in each hour, oldest first. An hour that turns out to be damaged is left out. */
+  each: <T>(read: (hour: HourReader, name: HourName) => Iterable<T>) => Generator<T>
+  /** The same, newest first. */
+  eachBackwards: <T>(read: (hour: HourReader, name: HourName) => Iterable<T>) => Generator<T>
+  windowMs: number
+}
+
+export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: LookUpParts) {
+  const keptBetween = keptDb.prepare(
+    'SELECT DISTINCT trace_id FROM kept_request WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT ?',
+  )
+  const keptRequests = keptDb.prepare(
+    `SELECT file, request_id, received_at, encoding, body FROM kept_request WHERE trace_id = ?
+     ORDER BY file, request_id`,
+  )
+  const keptMarks = keptDb.prepare('SELECT reason, until FROM mark WHERE trace_id = ?')
+  const keptFirst = keptDb.prepare('SELECT min(received_at) AS at FROM kept_request WHERE trace_id = ?')
+
+  /** Those that are only kept any more, and then those of the hours: together each once, in order of arrival. */
+  function* requestsOf(traceId: string): Generator<Pick<StoredRequest, 'encoding' | 'body'>> {
+    const here = new Set(names().map(({ file }) => file))
+    for (const row of keptRequests.iterate(Buffer.from(traceId, 'hex'))) {
+      if (here.has(Number(row.file))) continue
+      yield { encoding: row.encoding as Encoding, body: row.body as Uint8Array }
+    }
+    yield* each((hour) => hour.requestsOf(traceId))
+  }
+
+  function firstSeen(traceId: string): { at: number; file: number | undefined } | undefined {
+    const kept = keptFirst.get(Buffer.from(traceId, 'hex'))?.at
+    if (kept !== null && kept !== undefined) return { at: Number(kept), file: undefined }
+    for (const found of each((hour, { file }) => [{ at: hour.firstSeen(traceId), file }])) {
+      if (found.at !== undefined) return { at: found.at, file: found.file }
+    }
+    return undefined
+  }
+
+  function markOf(traceId: string): Mark {
+    const mark: Mark = { error: 0, report: 0 }
+    const kept = keptMarks.all(Buffer.from(traceId, 'hex')) as unknown as { reason: Reason; until: number }[]
+    for (const { reason, until } of [...kept, ...each((hour) => hour.marksOf(traceId))]) {
+      mark[reason] = Math.max(mark[reason], until)
+    }
+    return mark
+  }
+
+  return {
+    /** What a trace ID, or its first 8 or more digits, stands for. `prefix` is lower-case hex, at most 32 digits. */
+    find(prefix: string): Match {
+      const from = prefix.padEnd(32, '0')
+      const to = prefix.padEnd(32, 'f')
+      const ids = new Set(
+        keptBetween
+          .all(Buffer.from(from, 'hex'), Buffer.from(to, 'hex'), MAX_CANDIDATES)
+          .map(({ trace_id }) => hex(trace_id)),
+      )
+      for (const id of eachBackwards((hour) => hour.traces(from, to, MAX_CANDIDATES))) ids.add(id)
+      const candidates = [...ids].sort().slice(0, MAX_CANDIDATES)
+      const [traceId] = candidates
+      if (traceId === undefined) return { kind: 'unknown' }
+      return candidates.length === 1 ? { kind: 'found', traceId } : { kind: 'ambiguous', candidates }
+    },
+
+    /**
+     * The spans of a trace as OTLP JSON, in order of arrival. A span that arrived twice appears once, as it first
+     * came: senders repeat themselves when an answer got lost, and nobody may overwrite what was told before.
+     */
+    trace(traceId: string): StoredTrace {
+      const trace: StoredTrace = { resourceSpans: [], truncated: false }
+      const left = { ...MAX_TRACE }
+      const seen = new Set<string>()
+      const isNew = (span: { traceId: string; spanId: string }) => {
+        if (span.traceId !== traceId || seen.has(span.spanId)) return false
+        if (seen.size === MAX_TRACE.spans) {
+          trace.truncated = true
+          return false
+        }
+        seen.add(span.spanId)
+        return true
+      }
+      // Row by row: all bodies at once would be in memory before the first is counted.
+      for (const { body, encoding } of requestsOf(traceId)) {
+        const data = left.requests > 0 ? spend(body, encoding, left) : undefined
+        for (const resourceSpans of data?.resourceSpans ?? []) {
+          const scopeSpans = (resourceSpans.scopeSpans ?? [])
+            .map((scope) => ({ ...scope, spans: (scope.spans ?? []).filter(isNew) }))
+            .filter(({ spans }) => spans.length > 0)
+          if (scopeSpans.length > 0) trace.resourceSpans.push({ ...resourceSpans, scopeSpans })
+        }
+        trace.truncated ||= data === undefined
+        if (trace.truncated) break
+      }
+      return trace
+    },
+
+    /** The traces that got spans last, newest first. */
+    recent(limit: number): RecentTrace[] {
+      const lastSeen = new Map<string, number>()
+      let left = RECENT_REQUESTS
+      for (const { receivedAt, traces } of eachBackwards((hour) => (left > 0 ? hour.latest(left) : []))) {
+        left -= 1
+        for (let at = 0; at < traces.length && lastSeen.size < RECENT_REQUESTS; at += 16) {
+          const id = hex(traces.subarray(at, at + 16))
+          if (!lastSeen.has(id)) lastSeen.set(id, receivedAt)
+        }
+      }
+      return [...lastSeen]
+        .sort(([idA, a], [idB, b]) => b - a || (idA < idB ? -1 : 1))
+        .slice(0, limit)
+        .map(([traceId, at]) => ({ traceId, firstSeen: firstSeen(traceId)?.at ?? at, lastSeen: at }))
+    },
+
+    /** Until when a trace stays whole: its first request goes first. Undefined when nothing of it is here. */
+    stay(traceId: string, at: number): Stay | undefined {
+      const first = firstSeen(traceId)
+      if (!first) return undefined
+      const { error, report } = markOf(traceId)
+      if (report > at && report >= error) return { kept: 'report', until: report }
+      if (error > at) return { kept: 'error', until: error }
+      return { kept: false, until: first.file === undefined ? at : endOf(names(), first.file, windowMs) }
+    },
+
+    markOf,
+  }
+}
+
+/** Decodes a stored body and takes what that costs from `left`. Undefined when there is not enough left. */
+function spend(body: Uint8Array, encoding: Encoding, left: typeof MAX_TRACE): TracesData | undefined {
+  try {
+    const inflated = gunzipSync(body, { maxOutputLength: Math.max(left.bytes, 1) })
+    left.requests -= 1
+    left.bytes -= inflated.length
+    left.marks -= weigh(inflated, encoding, left.marks)
+    return decode(inflated, encoding)
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof BodyTooLarge) return undefined
+    throw error
+  }
+}
