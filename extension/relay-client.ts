@@ -35,8 +35,8 @@ export class RelayClient {
   }
 
   /**
-   * Sends a request and reads its answer with `read`; the span covers both, so that it lasts as long as a stream
-   * does. Throws RunFailure relay_unreachable when there is no answer, or the failure that the answer holds.
+   * Sends a request, once its span is in storage, and reads its answer with `read`; the span covers both, so that it
+   * lasts as long as a stream does. Throws RunFailure relay_unreachable when there is no answer, or the failure that the answer holds.
    */
   async request<T>(parent: Span, request: RelayRequest, read: (response: Response) => Promise<T>): Promise<T> {
     const url = new URL(request.path, this.#url)
@@ -50,6 +50,7 @@ export class RelayClient {
       },
     })
     try {
+      await this.#tracer.written()
       const response = await this.#fetch(url, request, this.#tracer.headers(span, request.waiting))
       span.setAttribute(ATTR_HTTP_RESPONSE_STATUS_CODE, response.status)
       if (!response.ok) throw await failureOf(response)

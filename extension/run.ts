@@ -89,11 +89,12 @@ async function complete(run: OpenRun): Promise<void> {
     record.posting ??= await askForPosting(tracer, root, record.tabId)
     root.setAttribute(ATTR_POSTING_SOURCE, record.posting.source)
     tracer.checkpoint(root)
-    await writeRunRecord(record)
-    await view.update({ posting: { title: record.posting.title, company: record.posting.company } })
+    // Not awaited, here and below: the next request waits for its span to be in storage, behind this.
+    void writeRunRecord(record)
+    void view.update({ posting: { title: record.posting.title, company: record.posting.company } })
     record.done ??= await generate(run, relay, { profile, posting: record.posting })
-    await writeRunRecord(record)
-    await view.update({ step: 'deliver' })
+    void writeRunRecord(record)
+    void view.update({ step: 'deliver' })
     const { fileName, pages, sizeBytes, keywordsMatched, keywordsTotal } = record.done
     await deliver(run, relay, fileName)
     const keywords = { matched: keywordsMatched, total: keywordsTotal }
@@ -113,7 +114,7 @@ async function complete(run: OpenRun): Promise<void> {
 async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profile; posting: Posting }): Promise<Done> {
   const { record, view } = run
   return inStage(run, SPAN_GENERATE, 'generate', async (stage) => {
-    if (!record.accepted) await view.update({ step: 'llm' })
+    if (!record.accepted) void view.update({ step: 'llm' })
     const deadline = AbortSignal.timeout(Math.max(1, record.clickedAt + RUN_MS - Date.now()))
     const post = async () => {
       await relay.request(
@@ -123,7 +124,7 @@ async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profi
       )
       record.accepted = true
       record.lastEventId = 0
-      await writeRunRecord(record)
+      void writeRunRecord(record)
     }
     let last: RunEvent | undefined
     const follow = () =>

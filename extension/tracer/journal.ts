@@ -3,7 +3,8 @@
  * between any two lines; what was written is what the next one knows.
  *
  * One key a span, as a string: a growing array costs hundreds of milliseconds a write, and parallel
- * read-modify-writes lose all but one. Never awaited: 50 un-awaited writes out of 50 survive a SIGKILL right after.
+ * read-modify-writes lose all but one. Not awaited but before a request leaves: on an idle machine 50 writes out of 50
+ * survive a SIGKILL right after, on a busy one the last of a worker may not.
  */
 
 import { type HrTime, type Link, type SpanKind, SpanStatusCode } from '@opentelemetry/api'

@@ -104,6 +104,14 @@ export class Tracer {
   }
 
   /**
+   * Resolves when all spans are in storage as they are now: before a request leaves, so that nobody else ever tells of
+   * a span that has died unwritten.
+   */
+  written(): Promise<void> {
+    return this.#journal.forceFlush()
+  }
+
+  /**
    * Headers that carry the span to the next hop (W3C Trace Context, W3C Baggage). `waiting` names the span that
    * lasts until the asked-for work is done, when that is longer than the request: the server hangs its stages there.
    */
