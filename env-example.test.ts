@@ -24,7 +24,7 @@ function readBy(read: Read, env: Record<string, string>): string[] {
   return [...names]
 }
 
-const relay = readBy(readRelayConfig, { OTLP_FORWARD_ENDPOINT: 'http://collector.example' })
+const relay = readBy(readRelayConfig, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.example' })
 const server = readBy(readServerConfig, { SERVER_KEY: 'x'.repeat(32) })
 
 it('.env.example has every variable that relay and server read, and no other', () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { CONTENT_TYPES, decode, encode, type OtlpSpan, spansOf } from './otlp.ts'
-import { listen, sampleRequest, sampleSpan, temporaryPath } from './sample-run.ts'
+import { AS_SERVICE, listen, SERVICE_KEY, sampleRequest, sampleSpan, temporaryPath } from './sample-run.ts'
 import { isInRatio } from './store/marks.ts'
 
 const KILLS = 3
@@ -75,7 +75,7 @@ test(`However often it is killed, the relay has every span it answered for, and 
       const spans = Array.from({ length: SPANS_A_REQUEST }, someSpan)
       sent.push(...spans)
       const body = Buffer.from(encode(sampleRequest(spans), 'protobuf'))
-      const headers = { 'content-type': CONTENT_TYPES.protobuf }
+      const headers = { ...AS_SERVICE, 'content-type': CONTENT_TYPES.protobuf }
       const response = await fetch(`${url}/v1/traces`, { method: 'POST', body, headers }).catch(() => undefined)
       if (!response) return
       if (response.ok) acknowledged.push(...spans)
@@ -83,7 +83,11 @@ test(`However often it is killed, the relay has every span it answered for, and 
     }
   }
 
-  const env = { RELAY_STORE: path, OTEL_EXPORTER_OTLP_ENDPOINT: backend.url }
+  const env = {
+    RELAY_STORE: path,
+    OTEL_EXPORTER_OTLP_ENDPOINT: backend.url,
+    RELAY_SERVICE_KEYS: `collector:${SERVICE_KEY}`,
+  }
   for (let life = 0; life < KILLS; life++) {
     const { child, url } = await startRelay(env)
     let answers = 0

@@ -63,7 +63,7 @@ export function temporaryStore(path = temporaryPath(), now?: () => number, terms
 }
 
 export const SECRET = 'a secret that only tests know, long enough'
-const SERVICE_KEY = 'collector-key-that-only-tests-know-of'
+export const SERVICE_KEY = 'collector-key-that-only-tests-know-of'
 /** What a service sends along. */
 export const AS_SERVICE = { authorization: `Bearer ${SERVICE_KEY}` }
 

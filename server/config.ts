@@ -42,7 +42,7 @@ const Environment = z.object({
   LLM_TIMEOUT_MS: milliseconds(60_000),
   /** Longest silence within an answer. */
   LLM_IDLE_TIMEOUT_MS: milliseconds(20_000),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().default('http://127.0.0.1:4318'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.preprocess(blankAsUnset, z.url().default('http://127.0.0.1:4318')),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 

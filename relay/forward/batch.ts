@@ -130,6 +130,6 @@ async function partOf(
 
 /** Of errors all are kept, of the ratio one in a hundred; of what was reported nobody can say, so nothing is. */
 function thresholdOf(store: Store, traceId: string): string | null {
-  if (store.markOf(traceId).error > 0) return '0'
-  return isInRatio(traceId) ? RATIO_TH : null
+  if (store.markOf(traceId).error > 0) return 'th:0'
+  return isInRatio(traceId) ? `th:${RATIO_TH}` : null
 }

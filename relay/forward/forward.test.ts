@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { getRequestListener } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
+import { EVENT_EXCEPTION } from '../../names.ts'
 import type { ForwardConfig } from '../config.ts'
 import { type Accept, createAccept, createIngest } from '../ingest.ts'
 import { CONTENT_TYPES, decode, type Encoding, encode, type OtlpSpan, spansOf, type TracesData } from '../otlp.ts'
@@ -128,7 +129,9 @@ test.each<Encoding>(['json', 'protobuf'])(
   'What is forwarded of a request in %s is equal in meaning, in its encoding, with the configured headers and no trace context',
   async (encoding) => {
     const sink = await startSink()
-    const spans = [sampleSpan(id(1), { ...failed, events: [{ name: 'e', timeUnixNano: '5' }], attributes: [] })]
+    const spans = [
+      sampleSpan(id(1), { ...failed, events: [{ name: EVENT_EXCEPTION, timeUnixNano: '5' }], attributes: [] }),
+    ]
     await send(startRelay(sink.url, { config: { headers: { 'x-tenant': 'a' } } }), spans, encoding)
     await sink.arrived(1)
     const sent = sampleRequest(spans.map((span) => ({ ...span, traceState: 'ot=th:0' })))

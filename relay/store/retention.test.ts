@@ -106,7 +106,7 @@ test('Over the cap the oldest hours go early, and are counted', async () => {
 })
 
 test('When the hour itself is over the cap nothing more is taken, until the next', async () => {
-  const { store, append, clock, spans } = storeAt({ terms: { ...TERMS, maxBytes: 2 * 1024 * 1024 } })
+  const { store, append, clock, spans } = storeAt({ terms: { ...TERMS, maxBytes: 1_500_000 } })
   const refused = async () => {
     for (let n = 0; n < 8; n++) await append(traceOf(n), { bytes: 500_000 })
   }
