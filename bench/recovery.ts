@@ -14,12 +14,12 @@ export interface Recovery {
  * Of the run with this root; `startedAt` is the next worker's start, epoch milliseconds. That first sign of life is the
  * event of the root's going on and its first write to the journal, both of one turn of the worker's loop.
  */
-export function recoveryOf(root: OtlpSpan | undefined, startedAt: number): Recovery {
+export function recoveryOf(root: OtlpSpan | undefined, startedAt: number | undefined): Recovery {
   const at = (name: string) => {
     const event = root?.events?.find((event) => event.name === name)
     return event && Number(event.timeUnixNano) / 1e6
   }
   const [died, resumed] = [at(EVENT_WORKER_TERMINATED), at(EVENT_WORKER_RESUMED)]
   if (died === undefined || resumed === undefined) return { recoveryMs: undefined, bootMs: undefined }
-  return { recoveryMs: resumed - died, bootMs: resumed - startedAt }
+  return { recoveryMs: resumed - died, bootMs: startedAt === undefined ? undefined : resumed - startedAt }
 }

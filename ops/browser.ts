@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page, type Worker } from '@playwright/test'
 import { closeOnSignal } from './closing.ts'
@@ -13,6 +14,9 @@ import { ToolbarPopup } from './toolbar-popup.ts'
 /** Where `vite build` puts the extension, and where a person loads it from. */
 export const EXTENSION_DIR = fileURLToPath(new URL('../extension/dist', import.meta.url))
 
+/** A worker that lives answers in milliseconds. */
+const ANSWER_MS = 2_000
+
 export interface Browser {
   context: BrowserContext
   extensionId: string
@@ -20,8 +24,11 @@ export interface Browser {
   worker: Worker
   /** Opens a page of the extension, e.g. `options/options.html`. */
   openExtensionPage(path: string): Promise<Page>
-  /** When the service worker that runs now, or is the next to, was started: epoch milliseconds, by its own clock. */
-  workerStartedAt(): Promise<number>
+  /**
+   * When the service worker that runs now, or is the next to, was started: epoch milliseconds, by its own clock.
+   * Undefined when Playwright cannot tell: it may still hold one that has died.
+   */
+  workerStartedAt(): Promise<number | undefined>
   /** Stops the service worker, as the browser does with one that is idle. */
   stopWorker(): Promise<void>
   /** SIGKILL to the process of the extension's worker and pages, as when it crashes. */
@@ -87,9 +94,10 @@ export async function launchBrowser(executablePath: string, profile?: string): P
       return page
     },
     workerStartedAt: async () => {
-      // Not `worker`: after the death of its process that handle answers no more.
+      // Not `worker`: after the death of its process that handle answers no more, and others of the list may not either.
       const running = context.serviceWorkers().at(-1) ?? (await context.waitForEvent('serviceworker'))
-      return running.evaluate(() => performance.timeOrigin)
+      const answer = running.evaluate(() => performance.timeOrigin).catch(() => undefined)
+      return Promise.race([answer, delay(ANSWER_MS, undefined, { ref: false })])
     },
     stopWorker: async () => {
       // Not a page of its own: that would take the front, and close an open popup.
