@@ -38,7 +38,7 @@ test('an install registers once, before it is needed, leaves no span of it, and 
   const relay = await tapRelay({ to: journey.relayUrl }, journey.relayUrl)
   try {
     await journey.settings('short', relay.url)
-    // As the browser's start finds it: nobody has asked for a run yet.
+    // A popup is open, and nobody has asked for a run yet.
     await journey.anotherWorker()
     await expect.poll(async () => (await access(journey))?.relayUrl).toBe(relay.url)
     expect(relay.installs).toEqual(['/installs'])

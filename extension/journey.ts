@@ -13,6 +13,7 @@ import { Progress } from '../ops/setup/progress.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import type { Row, Waterfall } from '../relay/console/waterfall.ts'
+import { type AboutRunMessage, POPUP_PORT, PREVIEW_REPORT } from './messages.ts'
 import type { RunState } from './run-state.ts'
 
 export type ProfileName = 'short' | 'long' | 'diacritics'
@@ -26,7 +27,7 @@ export interface Journey {
   generate(posting: string): Promise<RunState>
   /** Whether traces may be sent without being reported. */
   consent(given: boolean): Promise<void>
-  /** Stops the worker and wakes the next one, which knows what is in storage and no more. */
+  /** Stops the worker and wakes the next one as an open popup does; it knows what is in storage and no more. */
   anotherWorker(): Promise<void>
   /** The run's trace once it is reported and whole. Every trace that a test looks at is held against {@link expectSound}. */
   trace(run: Pick<RunState, 'id'>, relayUrl?: string): Promise<Waterfall>
@@ -73,7 +74,15 @@ export const test = base.extend<{ journey: Journey }, { stack: Stack; browser_: 
       anotherWorker: async () => {
         const page = await browser.openExtensionPage('resume/resume.html')
         await browser.stopWorker()
-        await page.evaluate(() => chrome.runtime.connect())
+        const ask = { type: PREVIEW_REPORT, payload: { runId: '' } } satisfies AboutRunMessage
+        await page.evaluate(
+          ({ name, ask }) => {
+            chrome.runtime.connect({ name })
+            // Answered when the worker is there: a connection that is gone by then is never told of.
+            return chrome.runtime.sendMessage(ask)
+          },
+          { name: POPUP_PORT, ask },
+        )
         await page.close()
       },
       trace: async (run, relayUrl = stack.relayUrl) => {
