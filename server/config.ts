@@ -39,9 +39,9 @@ const Environment = z.object({
   LLM_API_KEY: z.preprocess(blankAsUnset, z.string().optional()),
   LLM_MODEL: z.string().default('gpt-5-mini'),
   /** Longest time for one answer, from the request to its last byte. */
-  LLM_TIMEOUT_MS: milliseconds(60_000),
-  /** Longest silence within an answer. */
-  LLM_IDLE_TIMEOUT_MS: milliseconds(20_000),
+  LLM_TIMEOUT_MS: milliseconds(120_000),
+  /** Longest silence within an answer, and before it: models that reason are silent for most of a minute. */
+  LLM_IDLE_TIMEOUT_MS: milliseconds(60_000),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.preprocess(blankAsUnset, z.url().default('http://127.0.0.1:4318')),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
