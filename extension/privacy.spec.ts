@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { tapRelay } from '../fixtures/relay/tap.ts'
 import { endOfRun, newestRun } from '../ops/demonstration.ts'
 import { anotherStack, test } from './journey.ts'
 
@@ -58,6 +59,7 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
     LLM_TIMEOUT_MS: '1500',
     LOG_LEVEL: 'trace',
   })
+  const tap = await tapRelay({ to: stack.relayUrl }, stack.relayUrl)
   const { browser } = journey
   await browser.context.route(
     (url) => url.hostname === 'jobs.quill.example',
@@ -65,7 +67,7 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
   )
   const runs: string[] = []
   const generate = async (as: object) => {
-    await journey.settings(as, stack.relayUrl)
+    await journey.settings(as, tap.url)
     const page = await browser.context.newPage()
     await page.goto(posting.url)
     const popup = await browser.openPopup(page)
@@ -93,6 +95,7 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
     const left: Record<string, string> = {
       'the relay\u2019s log': readFileSync(stack.logs.relay, 'utf8'),
       'the server\u2019s log': readFileSync(stack.logs.server, 'utf8'),
+      'what the browser sent as telemetry': JSON.stringify(tap.bodies),
       'headers to the model': JSON.stringify(
         endpoint.requests.map(({ headers: { authorization: _, ...headers } }) => headers),
       ),
@@ -104,6 +107,8 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
       expect(left[`console page ${id}`]).toContain(id)
     }
     expect(left['the server\u2019s log'], 'the search would find something').toContain('run done')
+    expect(left['what the browser sent as telemetry']).toContain(runs[0])
+    expect(left['the relay\u2019s log'], 'and it is not the relay that has taken it out').not.toContain('taken out')
     for (const [place, text] of Object.entries(left)) {
       const found = planted.filter((word) => text.toLowerCase().includes(word.toLowerCase()))
       expect(found, place).toEqual([])
@@ -116,6 +121,7 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
       expect(prompts).not.toContain(private_.toLowerCase())
     }
   } finally {
+    await tap.close()
     await stack.stop()
     await endpoint.close()
   }
