@@ -29,14 +29,15 @@ export class Attempts implements Attempted {
   #last = performance.now()
 
   /**
-   * A try has ended just now. Those for the boards of other sites look whether it is theirs, and leave: to record them
+   * A try has ended just now. Those that look whether there is anything for them, and leave, are not recorded: that
    * would cost more than they do, and bury the others.
    */
   ended(source: PostingSource, extraction: Extraction): void {
-    if ('gaveUp' in extraction && extraction.gaveUp === 'other_site') return
+    const gaveUp = 'gaveUp' in extraction ? extraction.gaveUp : undefined
+    if (gaveUp === 'other_site' || gaveUp === 'nothing_selected') return
     const now = performance.now()
     const took = now - this.#last
     this.#last = now
-    this.attempts.push('gaveUp' in extraction ? { source, took, gaveUp: extraction.gaveUp } : { source, took })
+    this.attempts.push(gaveUp ? { source, took, gaveUp } : { source, took })
   }
 }

@@ -43,7 +43,6 @@ test('one trace covers the click, the page, the relay, the server, Tectonic and 
     'server content/extract_posting',
     'internal extract',
     'internal extract strategy',
-    'internal extract strategy',
     'internal generate',
     'client POST',
     'client GET',
