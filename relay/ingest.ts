@@ -12,7 +12,7 @@ import { meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward/destination.ts'
 import type { Log } from './log.ts'
-import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, Undecodable } from './otlp.ts'
+import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, encodingOf, Undecodable } from './otlp.ts'
 import { scan } from './scan/scan.ts'
 import type { Scrubbed } from './scan/scrubber.ts'
 import type { Store } from './store/store.ts'
@@ -158,13 +158,6 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
     return refuse(c, 405, UNIMPLEMENTED, 'Use POST.', encodingOf(c.req.header('content-type')) ?? 'json')
   })
   return ingest
-}
-
-function encodingOf(contentType: string | undefined): Encoding | undefined {
-  const type = contentType?.split(';')[0]?.trim().toLowerCase()
-  if (type === CONTENT_TYPES.json) return 'json'
-  if (type === CONTENT_TYPES.protobuf) return 'protobuf'
-  return undefined
 }
 
 function refuse(c: Context, status: 400 | 405 | 413 | 415 | 503, code: number, message: string, encoding: Encoding) {
