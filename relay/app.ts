@@ -99,6 +99,11 @@ export function createApp(parts: Parts) {
       log.debug({ request_id: requestIdOf(c), reason: error.reason }, 'caller refused')
       return access.refuse(c, error)
     }
+    // Nobody hears the answer. Not louder: leaving in the middle of a body needs no token.
+    if (c.req.raw.signal.aborted) {
+      log.debug({ err: error, method: c.req.method, request_id: requestIdOf(c) }, 'caller left')
+      return c.body(null, 400)
+    }
     log.error({ err: error, method: c.req.method, request_id: requestIdOf(c) }, 'request failed')
     const message = 'Something went wrong on our side.'
     if (isExport(c)) return answerStatus(c, 500, message)
