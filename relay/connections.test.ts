@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { CONTENT_TYPES, encode, spansOf } from './otlp.ts'
 import { startRelay, stop } from './running-relay.ts'
@@ -21,6 +23,7 @@ const HEAD = [
   `authorization: ${AS_SERVICE.authorization}`,
   `content-type: ${CONTENT_TYPES.json}`,
 ].join('\r\n')
+const MIB = 1024 * 1024
 const SHORT = { RELAY_REQUEST_SECONDS: '1' }
 
 async function relayWith(env: Record<string, string>) {
@@ -49,7 +52,7 @@ async function connection(url: string) {
   })
   // Whoever still writes when the other side has closed is reset.
   socket.on('error', () => {})
-  const closed = once(socket, 'close').then(() => said)
+  const closed = new Promise<string>((resolve) => socket.on('close', () => resolve(said)))
   await once(socket, 'connect')
   return { socket, closed }
 }
@@ -124,3 +127,48 @@ test('Of more connections than there may be the last are closed unheard and coun
   const told = lines.map((line) => JSON.parse(line)).filter(({ connections }) => connections)
   expect(told.reduce((sum, { connections }) => sum + connections, 0)).toBe(3)
 })
+
+test('Bodies that do not end get 128 MiB together: one more is a 503, others are not concerned, and answered ones leave', async () => {
+  const { url, send } = await relayWith({})
+  const spaces = (mib: number) => `${(mib * MIB).toString(16)}\r\n${' '.repeat(mib * MIB)}\r\n`
+  for (const _ of ['at first', 'and again']) {
+    const held = []
+    for (let n = 0; n < 6; n += 1) {
+      const { socket, closed } = await connection(url)
+      socket.write(`${HEAD}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n`)
+      await new Promise((resolve) => socket.write(spaces(19), resolve))
+      held.push({ socket, closed })
+    }
+    const { socket, closed } = await connection(url)
+    socket.write(`${HEAD}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n`)
+    // No more than it takes: who is cut off while writing does not always read why.
+    socket.write(spaces(15))
+    const answer = await closed
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /)
+    expect(answer).toMatch(/\r\nretry-after: \d/i)
+    expect(answer).toContain('{"code":14,"message":"Try again later."}')
+    expect((await send()).status).toBe(200)
+    for (const { socket } of held) socket.write('0\r\n\r\n')
+    // Nineteen megabytes of spaces are read to their end, and are no JSON.
+    for (const { closed } of held) expect(await closed).toMatch(/^HTTP\/1\.1 400 /)
+  }
+})
+
+test.runIf(process.platform === 'linux')(
+  'Eight hundred small bodies that gzip has made of a megabyte each are not all in memory',
+  async () => {
+    const { url, child, send } = await relayWith({})
+    const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) * 1_024
+    expect((await send()).status).toBe(200)
+    const before = peak()
+    const body = gzipSync(`{${' '.repeat(MIB - 2)}}`)
+    const head = `${HEAD}\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: ${body.length}\r\n\r\n`
+    const all = await Promise.all(Array.from({ length: 1_000 }, () => connection(url)))
+    for (const { socket } of all) {
+      socket.write(head)
+      socket.write(body)
+    }
+    for (const { closed } of all) expect(await closed).toMatch(/^HTTP\/1\.1 200 /)
+    expect((peak() - before) / MIB).toBeLessThan(450)
+  },
+)

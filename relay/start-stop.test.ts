@@ -34,7 +34,7 @@ async function halfSent(url: string) {
   socket.on('data', (text) => {
     answer += text
   })
-  const closed = once(socket, 'close').then(() => answer)
+  const closed = new Promise<string>((resolve) => socket.on('close', () => resolve(answer)))
   return { closed, sendRest: () => socket.write(BODY.subarray(BODY.length / 2)) }
 }
 
