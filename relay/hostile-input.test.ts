@@ -212,6 +212,13 @@ test.each<
     () => field(1, field(2, field(2, field(7, inJson('12345678'))))),
   ],
   [
+    'A time cut off',
+    'protobuf',
+    400,
+    'A number is cut off, near byte 15.',
+    () => field(1, field(2, field(2, Uint8Array.of(0x39, 1, 2, 3)))),
+  ],
+  [
     'The highest field number and one more',
     'protobuf',
     400,
