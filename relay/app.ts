@@ -16,6 +16,7 @@ import type { Log } from './log.ts'
 import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
 import { identified, requestIdOf } from './request-id.ts'
+import { answerStatus, isExport } from './rpc-status.ts'
 import type { Store } from './store/store.ts'
 
 export interface Parts {
@@ -98,8 +99,15 @@ export function createApp(parts: Parts) {
       log.debug({ request_id: requestIdOf(c), reason: error.reason }, 'caller refused')
       return access.refuse(c, error)
     }
+    // Nobody hears the answer. Not louder: leaving in the middle of a body needs no token.
+    if (c.req.raw.signal.aborted) {
+      log.debug({ err: error, method: c.req.method, request_id: requestIdOf(c) }, 'caller left')
+      return c.body(null, 400)
+    }
     log.error({ err: error, method: c.req.method, request_id: requestIdOf(c) }, 'request failed')
-    return c.json({ error: { code: 'internal', message: 'Something went wrong on our side.' } }, 500)
+    const message = 'Something went wrong on our side.'
+    if (isExport(c)) return answerStatus(c, 500, message)
+    return c.json({ error: { code: 'internal', message } }, 500)
   })
   return app
 }

@@ -19,12 +19,22 @@ export function bounded(body: ReadableStream<Uint8Array>, limit: number): Readab
   )
 }
 
-/** A whole body of at most `limit` bytes. Throws {@link BodyTooLarge}, or what the connection failed with. */
-export async function readBounded(request: Request, limit: number): Promise<Uint8Array> {
+/**
+ * A whole body of at most `limit` bytes; `take` is told of each part as it comes, and may throw. Throws BodyTooLarge, what
+ * `take` throws, or what the connection failed with.
+ */
+export async function readBounded(
+  request: Request,
+  limit: number,
+  take: (bytes: number) => void = () => {},
+): Promise<Uint8Array> {
   // The announced length is believed only when it is too long; what arrives is counted in any case.
   if (Number(request.headers.get('content-length')) > limit) throw new BodyTooLarge(`More than ${limit} bytes.`)
   if (!request.body) return new Uint8Array()
   const chunks: Uint8Array[] = []
-  for await (const chunk of bounded(request.body, limit)) chunks.push(chunk)
+  for await (const chunk of bounded(request.body, limit)) {
+    take(chunk.byteLength)
+    chunks.push(chunk)
+  }
   return Buffer.concat(chunks)
 }

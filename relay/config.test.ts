@@ -7,6 +7,7 @@ test('Without any variable the relay listens on the loopback address and forward
     host: '127.0.0.1',
     port: 4318,
     hosts: [],
+    connections: { requestMs: 60_000, max: 5_000 },
     serverUrl: 'http://127.0.0.1:4320',
     serverKey: undefined,
     access: { secrets: [], serviceKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
@@ -55,6 +56,9 @@ test('How to forward is told by the names that every OTLP exporter has, and thos
 test.each([
   ['RELAY_PORT', '99999'],
   ['RELAY_PORT', '1.5'],
+  ['RELAY_REQUEST_SECONDS', '0'],
+  ['RELAY_MAX_CONNECTIONS', '0'],
+  ['RELAY_MAX_CONNECTIONS', '1.5'],
   ['SERVER_URL', 'localhost'],
   ['RELAY_RETENTION_HOURS', '0'],
   ['RELAY_KEPT_HOURS', '23'],

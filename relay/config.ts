@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import type { AccessConfig } from './access/access.ts'
 import { DEFAULT_LIMITS, LEVELS, type Level, type Limits, UNITS } from './access/quotas.ts'
 import type { ServiceKey } from './access/service-keys.ts'
+import type { ConnectionLimits } from './connections.ts'
 
 import type { Encoding } from './otlp.ts'
 
@@ -25,6 +26,7 @@ export interface Config {
   port: number
   /** RELAY_HOSTS: public host names this relay is reached by, besides the loopback names; lower case, no ports. */
   hosts: string[]
+  connections: ConnectionLimits
   /** Without a trailing slash. */
   serverUrl: string
   /** SERVER_KEY: the first of what the server takes. Without it the server refuses everything. */
@@ -69,6 +71,11 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const port = number('RELAY_PORT', 4318, 0, 65_535)
   if (!Number.isInteger(port)) throw new Error(`RELAY_PORT must be an integer, not "${env.RELAY_PORT}".`)
 
+  const maxConnections = number('RELAY_MAX_CONNECTIONS', 5_000, 1, 1_000_000)
+  if (!Number.isInteger(maxConnections)) {
+    throw new Error(`RELAY_MAX_CONNECTIONS must be an integer, not "${env.RELAY_MAX_CONNECTIONS}".`)
+  }
+
   const host = text('RELAY_HOST', '127.0.0.1')
   const hosts = readHosts(text('RELAY_HOSTS', ''))
   const limits = Object.fromEntries(
@@ -81,6 +88,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     host,
     port,
     hosts,
+    connections: { requestMs: number('RELAY_REQUEST_SECONDS', 60, 0.1, 3_600) * 1_000, max: maxConnections },
     serverUrl: url('SERVER_URL', 'http://127.0.0.1:4320'),
     serverKey: readSecrets('SERVER_KEY', text('SERVER_KEY', ''))[0],
     access: {

@@ -1,8 +1,8 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
-import protobuf from 'protobufjs'
 import { expect, test } from 'vitest'
 import { createAccept, createIngest, MAX_BODY_BYTES } from './ingest.ts'
 import { CONTENT_TYPES, decode, type Encoding, encode, type KeyValue, spansOf } from './otlp.ts'
+import { readStatus } from './rpc-status-reader.ts'
 import { sampleRequest, sampleSpan, silent, TRACE_ID, temporaryStore, text } from './sample-run.ts'
 
 const INSTANCE_ID = 'c0ffee'
@@ -21,20 +21,6 @@ function receiver() {
     app.request('/v1/traces', { method, headers, ...(method === 'GET' ? {} : { body: Buffer.from(body) }) })
   const spanIds = () => [...spansOf(store.trace(TRACE_ID))].map(({ spanId }) => spanId)
   return { store, send, spanIds }
-}
-
-/** A google.rpc.Status, whichever encoding it came in. */
-async function status(response: Response): Promise<{ code: number; message: string }> {
-  if (response.headers.get('content-type') === CONTENT_TYPES.json) return response.json()
-  expect(response.headers.get('content-type')).toBe(CONTENT_TYPES.protobuf)
-  const reader = protobuf.Reader.create(new Uint8Array(await response.arrayBuffer()))
-  const result = { code: 0, message: '' }
-  while (reader.pos < reader.len) {
-    const field = reader.uint32() >>> 3
-    if (field === 1) result.code = reader.int32()
-    else result.message = reader.string()
-  }
-  return result
 }
 
 for (const encoding of ENCODINGS) {
@@ -66,7 +52,7 @@ for (const encoding of ENCODINGS) {
     ] as const) {
       const response = await send(body, { ...type, ...extra })
       expect(response.status).toBe(400)
-      expect(await status(response)).toMatchObject({ code: 3 })
+      expect(await readStatus(response)).toMatchObject({ code: 3 })
     }
     expect(store.request(FIRST)).toBeUndefined()
   })
@@ -81,7 +67,7 @@ for (const encoding of ENCODINGS) {
       await send(gzipSync(Buffer.alloc(200 * 1024 * 1024)), { ...type, 'content-encoding': 'gzip' }),
     ]) {
       expect(response.status).toBe(413)
-      expect(await status(response)).toMatchObject({ code: 8 })
+      expect(await readStatus(response)).toMatchObject({ code: 8 })
     }
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(400 * 1024 * 1024)
   })
@@ -121,7 +107,7 @@ for (const encoding of ENCODINGS) {
     const response = await send(plain, type)
     expect(response.status).toBe(503)
     expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
-    expect(await status(response)).toMatchObject({ code: 14 })
+    expect(await readStatus(response)).toMatchObject({ code: 14 })
   })
 }
 
@@ -147,7 +133,7 @@ test.each<[string, Encoding, Buffer]>([
   const { store, send } = receiver()
   const response = await send(gzipSync(body), { 'content-type': CONTENT_TYPES[encoding], 'content-encoding': 'gzip' })
   expect(response.status).toBe(413)
-  expect(await status(response)).toMatchObject({ code: 8, message: expect.stringMatching(/^More than \d+ [a-z]/) })
+  expect(await readStatus(response)).toMatchObject({ code: 8, message: expect.stringMatching(/^More than \d+ [a-z]/) })
   expect(store.request(FIRST)).toBeUndefined()
 })
 
@@ -189,7 +175,7 @@ test('A request that this relay forwarded itself is a 400 that says so, and noth
     const headers = { 'content-type': CONTENT_TYPES[encoding] }
     const own = await send(encode(REQUEST, encoding), { ...headers, 'pass-ats-relay': INSTANCE_ID })
     expect(own.status).toBe(400)
-    expect((await status(own)).message).toMatch(/^This relay is forwarding to itself: /)
+    expect((await readStatus(own)).message).toMatch(/^This relay is forwarding to itself: /)
     expect(store.request(FIRST)).toBeUndefined()
     expect((await send(encode(REQUEST, encoding), { ...headers, 'pass-ats-relay': 'another' })).status).toBe(200)
   }
@@ -201,7 +187,7 @@ test('Other methods are a 405 that names POST', async () => {
     const response = await send('', { 'content-type': 'application/json' }, method)
     expect(response.status).toBe(405)
     expect(response.headers.get('allow')).toContain('POST')
-    expect(await status(response)).toHaveProperty('message')
+    expect(await readStatus(response)).toHaveProperty('message')
   }
 })
 

@@ -12,7 +12,8 @@ import { meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward/destination.ts'
 import type { Log } from './log.ts'
-import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, Undecodable } from './otlp.ts'
+import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, encodingOf, Undecodable } from './otlp.ts'
+import { createPlaces, createRoom } from './room.ts'
 import { scan } from './scan/scan.ts'
 import type { Scrubbed } from './scan/scrubber.ts'
 import type { Store } from './store/store.ts'
@@ -20,8 +21,12 @@ import { StoreUnavailable } from './store/writer-thread.ts'
 
 /** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
+/** Bytes of all requests that are arriving or being stored: six of the largest, or very many as they usually are. */
+const MAX_ARRIVING_BYTES = 128 * 1024 * 1024
 /** Larger requests, after decompression, are read one after another: each takes its time, and its memory twice. */
 const LARGE_BYTES = 1024 * 1024
+/** Of the others so many, since a few bytes of gzip can be a megabyte each. More of them than one transaction takes. */
+const MAX_SMALL_AT_ONCE = 64
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
 /** Seconds after which a refused sender may try again. */
@@ -59,6 +64,7 @@ export type Charge = (spans: number) => void
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
 export function createAccept(store: Store, onStored: () => void): Accept {
+  const inPlace = createPlaces(MAX_SMALL_AT_ONCE)
   const inTurn = createTurns()
 
   async function keep(body: IncomingBody, inflated: Uint8Array, charge?: Charge): Promise<Accepted> {
@@ -79,9 +85,12 @@ export function createAccept(store: Store, onStored: () => void): Accept {
   }
 
   return async (body, charge) => {
-    // Tried, not looked up: the length in gzip's trailer is the sender's word.
-    const small = await inflate(body, LARGE_BYTES)
-    if (small) return keep(body, small, charge)
+    const accepted = await inPlace(async () => {
+      // Tried, not looked up: the length in gzip's trailer is the sender's word.
+      const small = await inflate(body, LARGE_BYTES)
+      return small && keep(body, small, charge)
+    })
+    if (accepted) return accepted
     return inTurn(async () => {
       const large = await inflate(body, MAX_BODY_BYTES)
       if (!large) throw new BodyTooLarge(`More than ${MAX_BODY_BYTES} bytes.`)
@@ -119,6 +128,7 @@ function createTurns() {
 /** The OTLP/HTTP receiver. `instanceId` is what this relay's own forwarder sends along. */
 export function createIngest(accept: Accept, log: Log, instanceId: string): Hono {
   const ingest = new Hono()
+  const enter = createRoom(MAX_ARRIVING_BYTES)
 
   ingest.post('/v1/traces', async (c) => {
     const encoding = encodingOf(c.req.header('content-type'))
@@ -131,8 +141,9 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
       const message = 'This relay is forwarding to itself: its OTLP endpoint leads back to it.'
       return refuse(c, 400, INVALID_ARGUMENT, message, encoding)
     }
+    const share = enter()
     try {
-      const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES)
+      const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES, share.take)
       const meter = meterOf(c)
       meter?.bytes(bytes.length)
       const { rejected, reason, scrubbed } = await accept(
@@ -150,6 +161,8 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
       log.error({ err: error.cause ?? error }, 'spans not stored')
       c.header('retry-after', String(RETRY_AFTER_S))
       return refuse(c, 503, UNAVAILABLE, 'Try again later.', encoding)
+    } finally {
+      share.leave()
     }
   })
 
@@ -158,13 +171,6 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
     return refuse(c, 405, UNIMPLEMENTED, 'Use POST.', encodingOf(c.req.header('content-type')) ?? 'json')
   })
   return ingest
-}
-
-function encodingOf(contentType: string | undefined): Encoding | undefined {
-  const type = contentType?.split(';')[0]?.trim().toLowerCase()
-  if (type === CONTENT_TYPES.json) return 'json'
-  if (type === CONTENT_TYPES.protobuf) return 'protobuf'
-  return undefined
 }
 
 function refuse(c: Context, status: 400 | 405 | 413 | 415 | 503, code: number, message: string, encoding: Encoding) {

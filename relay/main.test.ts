@@ -1,15 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, readFileSync } from 'node:fs'
 import type { IncomingHttpHeaders, RequestListener } from 'node:http'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { text as readText } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import * as names from '../names.ts'
 import { layOut, type Row } from './console/waterfall.ts'
 import { encode, spansOf, type TracesData } from './otlp.ts'
+import { startRelay as startProcess, stop } from './running-relay.ts'
 import { asInstall, deadAddress, listen, sampleRequest, sampleSpan, TRACE_ID, temporaryPath } from './sample-run.ts'
 import { pathOf } from './store/hour-files.ts'
 
@@ -20,28 +17,15 @@ const CONTEXT = {
   baggage: 'session.id=0b54ae0e-7f2c-4a6e-9f57-cb03c1a2e6d4',
 }
 
-/** The real relay as its own process, as it is started in production. */
+/** The real relay, and who calls it. */
 async function startRelay(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['--import', './relay/telemetry.ts', 'relay/main.ts'], {
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { PATH: process.env.PATH, RELAY_PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const output = Promise.all([readText(child.stdout as never), readText(child.stderr as never)])
-  const exited = once(child, 'exit')
-  const message = await Promise.race([once(child, 'message'), exited.then(() => undefined)])
-  const url = message ? String((message[0] as { url: string }).url) : ''
+  const relay = await startProcess(env)
   /** What an install sends along, with the context of its trace. */
-  const asCaller = async () => ({ ...CONTEXT, ...(await asInstall(fetch(`${url}/installs`, { method: 'POST' }))) })
-  return { child, output, exited, url, asCaller }
-}
-
-async function stop(child: ChildProcess): Promise<{ code: number; tookMs: number }> {
-  const before = performance.now()
-  child.kill('SIGTERM')
-  const [code] = await once(child, 'exit')
-  return { code, tookMs: performance.now() - before }
+  const asCaller = async () => ({
+    ...CONTEXT,
+    ...(await asInstall(fetch(`${relay.url}/installs`, { method: 'POST' }))),
+  })
+  return { ...relay, asCaller }
 }
 
 async function lookUp(url: string): Promise<{ rows: Row[]; data: TracesData }> {

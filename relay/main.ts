@@ -6,6 +6,7 @@ import { keptSecret } from './access/secret-file.ts'
 import { createApp } from './app.ts'
 import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
+import { connectionOptions } from './connections.ts'
 import { startForwarder } from './forward/forward.ts'
 import { createAccept } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
@@ -13,7 +14,7 @@ import { openStore, type StoreNotice } from './store/store.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
 
 /** How long connections may take to end, and the forwarder to send what is left, when the relay stops. */
-const CLOSE_MS = 500
+const CLOSE_MS = 1_500
 const CLOSE_IDLE_MS = 20
 const FORWARD_MS = 1_200
 /** How often the store is tended: what is past its time goes, and what has no room. */
@@ -53,8 +54,19 @@ function start(config: Config, log: Log): void {
     breaker: createBreaker(),
     shutdown: signal,
   })
-  const server = createAdaptorServer({ fetch: app.fetch })
+  const server = createAdaptorServer({ fetch: app.fetch, serverOptions: connectionOptions(config.connections) })
+  server.maxConnections = config.connections.max
+  let turnedAway = 0
+  server.on('drop', () => {
+    turnedAway += 1
+  })
+  /** Of all together, not of each: whoever connects in a loop would fill the disk. */
+  const tellOfTurnedAway = () => {
+    if (turnedAway > 0) log.warn({ connections: turnedAway }, 'too many connections at once, further ones closed')
+    turnedAway = 0
+  }
   const tending = setInterval(() => {
+    tellOfTurnedAway()
     store.tend().catch((error) => log.error({ err: error }, 'store not tended, will try again'))
   }, TEND_EVERY_MS)
 
@@ -74,6 +86,7 @@ function start(config: Config, log: Log): void {
     if (signal.aborted) return
     log.info({ reason }, 'relay stopping')
     clearInterval(tending)
+    tellOfTurnedAway()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     shutdown.abort(new DOMException('The relay stops.', 'AbortError'))
     // A kept-alive connection that becomes idle only now is not closed by close() itself.

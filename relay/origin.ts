@@ -6,6 +6,7 @@
  * name it was reached by gives it away.
  */
 import type { Context, MiddlewareHandler } from 'hono'
+import { answerStatus, isExport } from './rpc-status.ts'
 
 /** Names by which only this machine reaches itself; a stranger's DNS cannot claim them. */
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
@@ -49,5 +50,6 @@ function isOwn(origin: string, host: URL | undefined): boolean {
 }
 
 function refuse(c: Context, code: string, message: string): Response {
+  if (isExport(c)) return answerStatus(c, 403, `${code}: ${message}`)
   return c.json({ error: { code, message } }, 403)
 }

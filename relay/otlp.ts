@@ -12,6 +12,14 @@ export type Encoding = 'json' | 'protobuf'
 /** The content type of an encoding. */
 export const CONTENT_TYPES: Record<Encoding, string> = { json: 'application/json', protobuf: 'application/x-protobuf' }
 
+/** The encoding of a content type, with or without parameters; undefined for any other. */
+export function encodingOf(contentType: string | undefined): Encoding | undefined {
+  const type = contentType?.split(';')[0]?.trim().toLowerCase()
+  if (type === CONTENT_TYPES.json) return 'json'
+  if (type === CONTENT_TYPES.protobuf) return 'protobuf'
+  return undefined
+}
+
 /** An attribute's value; 64-bit integers are decimal strings (numbers where a JSON sender sent numbers). */
 export interface AnyValue {
   stringValue?: string

@@ -5,12 +5,9 @@ import type { Context } from 'hono'
 import { routePath } from 'hono/route'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../../names.ts'
 import { FAILURES } from '../../server/contract.ts'
-import { CONTENT_TYPES, encodeStatus } from '../otlp.ts'
+import { answerStatus, isExport } from '../rpc-status.ts'
 import type { Exceeded } from './quotas.ts'
 import { REFUSALS, type Refused } from './refusal.ts'
-
-// gRPC status codes (google/rpc/code.proto).
-const GRPC_CODES = { 401: 16, 403: 7, 429: 8 }
 
 export function answerRefusal(c: Context, refused: Refused): Response {
   const { reason, exceeded, message } = refused
@@ -22,11 +19,7 @@ export function answerRefusal(c: Context, refused: Refused): Response {
 
   if (exceeded) for (const [name, value] of Object.entries(limitHeaders(exceeded))) c.header(name, value)
   if (status === 401) c.header('www-authenticate', challenge(refused))
-  if (c.req.path === '/v1/traces') {
-    const encoding = c.req.header('content-type')?.startsWith(CONTENT_TYPES.protobuf) ? 'protobuf' : 'json'
-    const body = encodeStatus(GRPC_CODES[status], [`${reason}:`, message, advice].filter(Boolean).join(' '), encoding)
-    return c.body(body, status, { 'content-type': CONTENT_TYPES[encoding] })
-  }
+  if (isExport(c)) return answerStatus(c, status, [`${reason}:`, message, advice].filter(Boolean).join(' '))
   const told = exceeded ? { message: FAILURES.rate_limited.message, advice, reason } : { message }
   return c.json({ error: { code, ...told } }, status)
 }

@@ -1,0 +1,31 @@
+/** The real relay as its own process, as it is started in production; for tests. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text as readText } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+
+/** Starts it on a free port; `url` is empty when it has exited instead. It is killed at the end. */
+export async function startRelay(
+  env: Record<string, string>,
+  atEnd: (kill: () => void) => void = (kill) => onTestFinished(kill),
+) {
+  const child = spawn(process.execPath, ['--import', './relay/telemetry.ts', 'relay/main.ts'], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    env: { RELAY_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  atEnd(() => void child.kill('SIGKILL'))
+  const output = Promise.all([readText(child.stdout as never), readText(child.stderr as never)])
+  const exited = once(child, 'exit')
+  const message = await Promise.race([once(child, 'message'), exited.then(() => undefined)])
+  const url = message ? String((message[0] as { url: string }).url) : ''
+  return { child, output, exited, url }
+}
+
+export async function stop(child: ChildProcess): Promise<{ code: number; tookMs: number }> {
+  const before = performance.now()
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'exit')
+  return { code, tookMs: performance.now() - before }
+}
