@@ -8,6 +8,7 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals } from '../ops/closing.ts'
 import { benchIdle } from './idle.ts'
+import { benchIngest } from './ingest.ts'
 import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
 import { benchSurvive } from './survive.ts'
@@ -38,6 +39,7 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     run: benchUpload,
   },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
+  ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
 }
 

@@ -45,12 +45,16 @@ function payload(count: number, seed: number): TracesData {
   const random = randomWords(seed)
   let traceId = ''
   let session = ''
+  // Counted over all requests: small ones have no more failures than large ones.
+  let trace = seed * Math.ceil(count / SPANS_PER_TRACE)
   const spans = Array.from({ length: count }, (_, index) => {
     if (index % SPANS_PER_TRACE === 0) {
       traceId = hex(random, 4)
       session = uuid(random)
+      trace += 1
     }
-    return index % 2 === 0 ? request(traceId, session, index, random) : stage(traceId, session, index, random)
+    const failed = trace % FAILED === 0 && index % SPANS_PER_TRACE === 1
+    return index % 2 === 0 ? request(traceId, session, index, random) : stage(traceId, session, index, random, failed)
   })
   const resource = {
     attributes: [
@@ -84,8 +88,7 @@ function request(traceId: string, session: string, index: number, random: () => 
 }
 
 /** A stage of nine, and one in twenty traces fails in it. */
-function stage(traceId: string, session: string, index: number, random: () => number): OtlpSpan {
-  const failed = index % (SPANS_PER_TRACE * FAILED) === 1
+function stage(traceId: string, session: string, index: number, random: () => number, failed: boolean): OtlpSpan {
   return span(traceId, index, random, {
     name: SPAN_COMPILE,
     kind: 1,

@@ -6,9 +6,9 @@
  * refused for good, and a success only when nothing of it can be lost any more.
  */
 import { promisify } from 'node:util'
-import { type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
-import { type Context, Hono } from 'hono'
-import { meterOf } from './access/access.ts'
+import { gunzipSync, type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
+import { Hono } from 'hono'
+import { type Meter, meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward/destination.ts'
 import type { Log } from './log.ts'
@@ -27,6 +27,9 @@ const MAX_ARRIVING_BYTES = 128 * 1024 * 1024
 const LARGE_BYTES = 1024 * 1024
 /** Of the others so many, since a few bytes of gzip can be a megabyte each. More of them than one transaction takes. */
 const MAX_SMALL_AT_ONCE = 64
+/** Of what comes out of decompression; with zlib's own 16 KiB it takes nearly twice the time. */
+const MIN_CHUNK_BYTES = 1024
+const MAX_CHUNK_BYTES = 256 * 1024
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
 /** Seconds after which a refused sender may try again. */
@@ -38,7 +41,8 @@ const RESOURCE_EXHAUSTED = 8
 const UNIMPLEMENTED = 12
 const UNAVAILABLE = 14
 
-const gunzip: (body: InputType, options: { maxOutputLength: number }) => Promise<Buffer> = promisify(zlibGunzip)
+type Room = { maxOutputLength: number; chunkSize: number }
+const gunzip: (body: InputType, options: Room) => Promise<Buffer> = promisify(zlibGunzip)
 const gzip: (body: InputType) => Promise<Buffer> = promisify(zlibGzip)
 
 /** A request body as it came in. */
@@ -71,9 +75,11 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     const { bytes, encoding, gzipped } = body
     const { traces, spans, rejected, body: clean, scrubbed } = scan(inflated, encoding)
     charge?.(spans + rejected)
+    const isClean = clean === inflated
+    if (inflated !== bytes && isClean) free(inflated)
     if (traces.size > 0) {
       // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
-      const stored = clean !== inflated ? await gzip(clean) : gzipped ? bytes : await gzip(bytes)
+      const stored = isClean && gzipped ? bytes : await gzip(clean)
       await store.append({ encoding, body: stored, traces })
       onStored()
     }
@@ -103,11 +109,30 @@ export function createAccept(store: Store, onStored: () => void): Accept {
 async function inflate({ bytes, gzipped }: IncomingBody, limit: number): Promise<Uint8Array | undefined> {
   if (!gzipped) return bytes.length <= limit ? bytes : undefined
   try {
-    return await gunzip(bytes, { maxOutputLength: limit })
+    const room = { maxOutputLength: limit, chunkSize: chunkSizeOf(bytes) }
+    // A small one is done in less time than it takes to have another thread do it.
+    return limit <= LARGE_BYTES ? gunzipSync(bytes, room) : await gunzip(bytes, room)
   } catch (cause) {
     if (cause instanceof RangeError) return undefined
     throw new Undecodable('The body is not valid gzip.', { cause })
   }
+}
+
+/**
+ * Gives the memory of a body back now. Left to the garbage collector, it would be gone over with everything else for a
+ * few hundred of them, and be held until then.
+ */
+function free({ buffer }: Uint8Array): void {
+  // A smaller one may be part of what Node keeps for all that is small.
+  if (buffer.byteLength > Buffer.poolSize && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
+/** What is said to come out, so that nothing has to be put together; within bounds, because it is only said. */
+function chunkSizeOf(gzipped: Uint8Array): number {
+  const { buffer, byteOffset, length } = gzipped
+  const said = length < 4 ? 0 : new DataView(buffer, byteOffset, length).getUint32(length - 4, true)
+  // One more than there is: a chunk that is full to its end has zlib ask for another.
+  return Math.min(Math.max(said + 1, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES)
 }
 
 /** One after another. Throws {@link StoreUnavailable} when too many wait already. */
@@ -125,54 +150,85 @@ function createTurns() {
   }
 }
 
-/** The OTLP/HTTP receiver. `instanceId` is what this relay's own forwarder sends along. */
-export function createIngest(accept: Accept, log: Log, instanceId: string): Hono {
-  const ingest = new Hono()
-  const enter = createRoom(MAX_ARRIVING_BYTES)
+/** A request as far as the receiver has to know it. */
+export interface Delivery {
+  header(name: string): string | undefined
+  /** The body as it came; `take` is told of every part. Throws what that throws, BodyTooLarge, or as the connection fails. */
+  read(take: (bytes: number) => void): Promise<Uint8Array>
+  /** Whether its sender is gone. */
+  isAborted(): boolean
+  /** Undefined when nothing is counted. */
+  meter: Meter | undefined
+}
+export interface Receipt {
+  status: 200 | 400 | 413 | 415 | 503
+  headers: Record<string, string>
+  body: Uint8Array<ArrayBuffer>
+}
+/** Answers a POST. Throws Refused for quotas, and what nobody has thought of. */
+export type Receive = (delivery: Delivery) => Promise<Receipt>
 
-  ingest.post('/v1/traces', async (c) => {
-    const encoding = encodingOf(c.req.header('content-type'))
-    if (!encoding) return refuse(c, 415, UNIMPLEMENTED, 'Send application/json or application/x-protobuf.', 'json')
-    const compression = c.req.header('content-encoding')?.trim().toLowerCase() || 'identity'
+/** The OTLP/HTTP receiver. `instanceId` is what this relay's own forwarder sends along. */
+export function createReceive(accept: Accept, log: Log, instanceId: string): Receive {
+  const enter = createRoom(MAX_ARRIVING_BYTES)
+  return async ({ header, read, isAborted, meter }) => {
+    const encoding = encodingOf(header('content-type'))
+    if (!encoding) return refusal(415, UNIMPLEMENTED, 'Send application/json or application/x-protobuf.', 'json')
+    const compression = header('content-encoding')?.trim().toLowerCase() || 'identity'
     if (compression !== 'identity' && compression !== 'gzip') {
-      return refuse(c, 415, UNIMPLEMENTED, 'Send the body as it is, or with gzip.', encoding)
+      return refusal(415, UNIMPLEMENTED, 'Send the body as it is, or with gzip.', encoding)
     }
-    if (c.req.header(INSTANCE_HEADER) === instanceId) {
+    if (header(INSTANCE_HEADER) === instanceId) {
       const message = 'This relay is forwarding to itself: its OTLP endpoint leads back to it.'
-      return refuse(c, 400, INVALID_ARGUMENT, message, encoding)
+      return refusal(400, INVALID_ARGUMENT, message, encoding)
     }
     const share = enter()
     try {
-      const bytes = await readBounded(c.req.raw, MAX_BODY_BYTES, share.take)
-      const meter = meterOf(c)
+      const bytes = await read(share.take)
       meter?.bytes(bytes.length)
-      const { rejected, reason, scrubbed } = await accept(
-        { bytes, encoding, gzipped: compression === 'gzip' },
-        meter?.spans,
-      )
+      const body = { bytes, encoding, gzipped: compression === 'gzip' }
+      const { rejected, reason, scrubbed } = await accept(body, meter?.spans)
       if (rejected > 0) log.warn({ rejected_spans: rejected }, 'spans refused')
       if (scrubbed) log.warn({ scrubbed }, 'not listed, taken out')
-      return c.body(encodeResponse(rejected, reason, encoding), 200, { 'content-type': CONTENT_TYPES[encoding] })
+      return { status: 200, headers: typed(encoding), body: encodeResponse(rejected, reason, encoding) }
     } catch (error) {
-      if (error instanceof BodyTooLarge) return refuse(c, 413, RESOURCE_EXHAUSTED, error.message, encoding)
-      if (error instanceof Undecodable) return refuse(c, 400, INVALID_ARGUMENT, error.message, encoding)
-      if (c.req.raw.signal.aborted) return refuse(c, 400, INVALID_ARGUMENT, 'The body ended early.', encoding)
+      if (error instanceof BodyTooLarge) return refusal(413, RESOURCE_EXHAUSTED, error.message, encoding)
+      if (error instanceof Undecodable) return refusal(400, INVALID_ARGUMENT, error.message, encoding)
+      if (isAborted()) return refusal(400, INVALID_ARGUMENT, 'The body ended early.', encoding)
       if (!(error instanceof StoreUnavailable)) throw error
       log.error({ err: error.cause ?? error }, 'spans not stored')
-      c.header('retry-after', String(RETRY_AFTER_S))
-      return refuse(c, 503, UNAVAILABLE, 'Try again later.', encoding)
+      const { headers, ...rest } = refusal(503, UNAVAILABLE, 'Try again later.', encoding)
+      return { ...rest, headers: { ...headers, 'retry-after': String(RETRY_AFTER_S) } }
     } finally {
       share.leave()
     }
+  }
+}
+
+/** The receiver as a route, for everybody. */
+export function createIngest(accept: Accept, log: Log, instanceId: string): Hono {
+  const receive = createReceive(accept, log, instanceId)
+  const ingest = new Hono()
+  ingest.post('/v1/traces', async (c) => {
+    const { status, headers, body } = await receive({
+      header: (name) => c.req.header(name),
+      read: (take) => readBounded(c.req.raw, MAX_BODY_BYTES, take),
+      isAborted: () => c.req.raw.signal.aborted,
+      meter: meterOf(c),
+    })
+    return c.body(body, status, headers)
   })
 
   ingest.all('/v1/traces', (c) => {
-    c.header('allow', 'POST, OPTIONS')
-    return refuse(c, 405, UNIMPLEMENTED, 'Use POST.', encodingOf(c.req.header('content-type')) ?? 'json')
+    const encoding = encodingOf(c.req.header('content-type')) ?? 'json'
+    const headers = { ...typed(encoding), allow: 'POST, OPTIONS' }
+    return c.body(encodeStatus(UNIMPLEMENTED, 'Use POST.', encoding), 405, headers)
   })
   return ingest
 }
 
-function refuse(c: Context, status: 400 | 405 | 413 | 415 | 503, code: number, message: string, encoding: Encoding) {
-  return c.body(encodeStatus(code, message, encoding), status, { 'content-type': CONTENT_TYPES[encoding] })
+const typed = (encoding: Encoding) => ({ 'content-type': CONTENT_TYPES[encoding] })
+
+function refusal(status: Receipt['status'], code: number, message: string, encoding: Encoding): Receipt {
+  return { status, headers: typed(encoding), body: encodeStatus(code, message, encoding) }
 }

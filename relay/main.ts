@@ -1,6 +1,7 @@
 /** Wires the relay, starts it, and stops it in the order that loses nothing. */
 import { randomUUID } from 'node:crypto'
-import { createAdaptorServer } from '@hono/node-server'
+import { createServer } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
 import { createAccess } from './access/access.ts'
 import { keptSecret } from './access/secret-file.ts'
 import { createApp } from './app.ts'
@@ -8,8 +9,9 @@ import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
 import { connectionOptions } from './connections.ts'
 import { startForwarder } from './forward/forward.ts'
-import { createAccept } from './ingest.ts'
+import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
+import { createServiceLane } from './service-lane.ts'
 import { openStore, type StoreNotice } from './store/store.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
 
@@ -54,7 +56,11 @@ function start(config: Config, log: Log): void {
     breaker: createBreaker(),
     shutdown: signal,
   })
-  const server = createAdaptorServer({ fetch: app.fetch, serverOptions: connectionOptions(config.connections) })
+  const inServiceLane = createServiceLane({ access, receive: createReceive(accept, log, instanceId), hosts, log })
+  const inApp = getRequestListener(app.fetch)
+  const server = createServer(connectionOptions(config.connections), (incoming, outgoing) => {
+    if (!inServiceLane(incoming, outgoing)) void inApp(incoming, outgoing)
+  })
   server.maxConnections = config.connections.max
   let turnedAway = 0
   server.on('drop', () => {
@@ -90,8 +96,8 @@ function start(config: Config, log: Log): void {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     shutdown.abort(new DOMException('The relay stops.', 'AbortError'))
     // A kept-alive connection that becomes idle only now is not closed by close() itself.
-    const idle = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), CLOSE_IDLE_MS)
-    const impatience = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), CLOSE_MS)
+    const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_MS)
+    const impatience = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
     await closed
     clearInterval(idle)
     clearTimeout(impatience)

@@ -9,7 +9,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { answerStatus, isExport } from './rpc-status.ts'
 
 /** Names by which only this machine reaches itself; a stranger's DNS cannot claim them. */
-const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
+export const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
 /** Orchestrators probe by address, and these tell nothing of anybody. */
 const OPEN_TO_ANY_HOST = ['/healthz', '/readyz']
 

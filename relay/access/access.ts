@@ -59,7 +59,7 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
   async function identify(c: Context): Promise<Caller> {
     const header = c.req.header('authorization')
     if (!header) throw new Refused('token_missing')
-    const token = /^Bearer +(\S+)$/i.exec(header)?.[1]
+    const token = bearerOf(header)
     if (token === undefined) throw new Refused('token_malformed')
     const service = serviceOf(token)
     if (service !== undefined) return { kind: 'service', name: service }
@@ -109,6 +109,11 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
 
   return {
     gate,
+    /** Whether a service says so in its Authorization header. Refuses and counts nobody. */
+    isService(authorization: string): boolean {
+      const token = bearerOf(authorization)
+      return token !== undefined && serviceOf(token) !== undefined
+    },
     /** POST /installs and POST /installs/refresh. */
     installs,
     /** How often whom was turned away, by reason. */
@@ -129,6 +134,10 @@ export function callerOf(c: Context): Caller | undefined {
 /** What an install's spans are counted by; undefined for services, which have no quota. */
 export function meterOf(c: Context): Meter | undefined {
   return c.get('meter')
+}
+
+function bearerOf(authorization: string): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(authorization)?.[1]
 }
 
 function connectionOf(c: Context): string | undefined {

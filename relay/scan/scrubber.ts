@@ -77,12 +77,14 @@ function isSpanName(view: DataView, from: number, to: number): boolean {
   return SPAN_NAME.test(name) && probe(name, false) === undefined
 }
 
-/** Strikes and counts, for one request. */
+// One for all requests, which are scanned one after another.
+/** By length, where a name stands that is allowed: most spans have the name of one before. */
+const ALLOWED_NAMES = new Int32Array(MAX_SPAN_NAME + 1)
+
+/** Strikes and counts, for one request; a new one ends the one before. */
 export class Scrubber {
   readonly #bytes: Uint8Array
   readonly #view: DataView
-  /** By length, where a name stands that is allowed: most spans have the name of one before. */
-  readonly #names = new Int32Array(MAX_SPAN_NAME + 1).fill(-1)
   readonly #sample = new Set<string>()
   readonly #values: Partial<Record<Reason, number>> = {}
   #count = { attributes: 0, events: 0, links: 0, names: 0, messages: 0, fields: 0 }
@@ -91,15 +93,16 @@ export class Scrubber {
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
     this.#view = viewOf(bytes)
+    ALLOWED_NAMES.fill(-1)
   }
 
   /** Whether a span may have this name: it is listed, or has a conventional shape and nothing in it. */
   isSpanName(from: number, to: number): boolean {
     const length = to - from
-    const before = this.#names[length] ?? -1
+    const before = ALLOWED_NAMES[length] ?? -1
     if (before >= 0 && isSame(this.#view, from, this.#view, before, length)) return true
     const allowed = isSpanName(this.#view, from, to)
-    if (allowed) this.#names[length] = from
+    if (allowed) ALLOWED_NAMES[length] = from
     return allowed
   }
 

@@ -10,10 +10,15 @@ export interface TraceFacts {
 /** Not to be guessed from outside: with known slots, IDs could be chosen that all want the same. */
 const SEED = randomBytes(4).readInt32LE()
 
-/** Counts spans by trace, without a string for each of them: an ID is four 32-bit words. */
+const SLOTS = 256
+// One for all requests, which are scanned one after another; who has more traces makes larger ones.
+const FIRST_SLOTS = new Int32Array(SLOTS)
+const FIRST_WORDS = new Int32Array(SLOTS * 2)
+
+/** Counts spans by trace, without a string for each of them: an ID is four 32-bit words. A new one ends the one before. */
 export class TraceTable {
-  #slots = new Int32Array(64).fill(-1)
-  #words = new Int32Array(4 * 32)
+  #slots = FIRST_SLOTS.fill(-1)
+  #words = FIRST_WORDS
   #spans: number[] = []
   #errors: boolean[] = []
   #last = -1
@@ -57,7 +62,11 @@ export class TraceTable {
       return this.#find(a, b, c, d)
     }
     this.#slots[slot] = index
-    this.#words.set([a, b, c, d], index * 4)
+    const words = this.#words
+    words[index * 4] = a
+    words[index * 4 + 1] = b
+    words[index * 4 + 2] = c
+    words[index * 4 + 3] = d
     this.#spans.push(0)
     this.#errors.push(false)
     return index

@@ -15,6 +15,10 @@ import { KEEPER } from './retention.ts'
 
 /** Rows of the outbox between two notes of how far it has come. */
 const ROWS = 64
+/** Copies that wait to be written together: a transaction each costs several times what the copy does. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024
+/** Of what comes out of decompression. */
+const CHUNK_BYTES = 256 * 1024
 
 /** Copies whenever it is woken, in small steps. `onError` is told why something was not copied. */
 export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onError: (error: unknown) => void) {
@@ -24,6 +28,8 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
   let waiting: { file: number; resolve: () => void }[] = []
   /** The request that was read last: several of its traces may be due, one after another. */
   let read = { file: 0, request: 0, body: Buffer.alloc(0) }
+  let copies: (() => void)[] = []
+  let copiedBytes = 0
 
   /** A damaged hour is set aside: it must not hold up the others for ever. */
   async function copyAll(): Promise<void> {
@@ -43,6 +49,7 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
       if (!last) return
       for (const entry of entries.filter(({ keep }) => keep)) await copy(entry)
       if (stopped) return
+      writeCopies()
       kept.advance(KEEPER, last)
       cursor = last
       settle(last.file)
@@ -55,11 +62,21 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
     waiting = waiting.filter(({ file }) => file >= before)
   }
 
+  function writeCopies(): void {
+    const all = copies
+    copies = []
+    copiedBytes = 0
+    kept.together(() => {
+      for (const write of all) write()
+    })
+  }
+
   async function copy(entry: Entry): Promise<void> {
     const { traceId } = entry
     const mark = journal.markOf(traceId)
     for (const reason of ['error', 'report'] as const) {
-      if (mark[reason] > 0) kept.keepMark(traceId, reason, mark[reason] - keptMs, mark[reason])
+      const until = mark[reason]
+      if (until > 0) copies.push(() => kept.keepMark(traceId, reason, until - keptMs, until))
     }
     for (const place of placesOf(journal.hours(), entry)) {
       // Requests come first: they wait in the same thread.
@@ -70,7 +87,10 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
         .find(({ name }) => name.file === place.file)
         ?.read.request(place.request)
       const body = stored && cutOrPass(stored, traceId)
-      if (body) kept.keepRequest(traceId, { ...stored, body })
+      if (!body) continue
+      copies.push(() => kept.keepRequest(traceId, { ...stored, body }))
+      copiedBytes += body.length
+      if (copiedBytes > MAX_WAITING_BYTES) writeCopies()
     }
   }
 
@@ -78,7 +98,8 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
   function cutOrPass(stored: StoredRequest, traceId: string): Uint8Array | undefined {
     try {
       const { file, request, encoding } = stored
-      if (read.file !== file || read.request !== request) read = { file, request, body: gunzipSync(stored.body) }
+      if (read.file !== file || read.request !== request)
+        read = { file, request, body: gunzipSync(stored.body, { chunkSize: CHUNK_BYTES }) }
       const spans = slice(read.body, encoding, (id) => id === traceId)
       return spans && gzipSync(spans)
     } catch (error) {

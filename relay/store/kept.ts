@@ -106,6 +106,9 @@ export function createKept(db: DatabaseSync) {
       insertRequest.run(Buffer.from(traceId, 'hex'), file, request, receivedAt, encoding, body)
     },
 
+    /** What `work` writes is written at once: all of it or nothing. */
+    together: transaction,
+
     cursors(): Map<string, Cursor> {
       return new Map(cursors.all().map((row) => [String(row.reader), { file: Number(row.file), seq: Number(row.seq) }]))
     },

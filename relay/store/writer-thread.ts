@@ -10,6 +10,8 @@ export class StoreUnavailable extends Error {
 /** What the writer tells by itself. */
 export type Notice = Exclude<Told, { kind: 'answer' | 'failure' }>
 
+const YOUNG_MB = 6
+
 interface Waiting {
   resolve: (value: never) => void
   reject: (error: Error) => void
@@ -27,6 +29,8 @@ export function createWriter(options: WriterOptions, onNotice: (notice: Notice) 
       workerData: options,
       // Not those of the process: they would start telemetry once more.
       execArgv: [],
+      // What it is sent is written and forgotten: with the default, 48, it would hold on to so much of it.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     })
     started.on('message', (told: Told) => {
       if (told.kind !== 'answer' && told.kind !== 'failure') return onNotice(told)

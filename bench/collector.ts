@@ -1,0 +1,66 @@
+/** The OpenTelemetry Collector under the same load, for who has one: `OTELCOL=path npm run bench -- ingest`. */
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Cost, costOf, headersOf, inFolder, type Load } from './cost.ts'
+import { startPinned } from './pinned-process.ts'
+
+const CONFIG = fileURLToPath(new URL('collector.yaml', import.meta.url))
+const START_MS = 20_000
+const LOOK_EVERY_MS = 50
+
+/** Measures the Collector at `path`, whose queue is drained when its backend has everything. */
+export async function measureCollector(path: string, load: Load, bodies: Uint8Array[]): Promise<Cost> {
+  return inFolder(async (folder) => {
+    let delivered = 0
+    const backend = createServer((request, response) => {
+      request.resume().on('end', () => {
+        delivered += 1
+        response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
+      })
+    }).listen(0, '127.0.0.1')
+    await once(backend, 'listening')
+    const endpoint = `127.0.0.1:${await freePort()}`
+    await mkdir(join(folder, 'store'))
+    const collector = await startPinned([path, '--config', CONFIG], {
+      cwd: folder,
+      logPath: join(folder, 'log'),
+      env: {
+        BENCH_ENDPOINT: endpoint,
+        BENCH_STORAGE: join(folder, 'store'),
+        BENCH_BACKEND: `http://127.0.0.1:${(backend.address() as AddressInfo).port}/v1/traces`,
+      },
+    })
+    const url = `http://${endpoint}/v1/traces`
+    const drained = async (requests: number) => {
+      while (delivered < requests) await delay(LOOK_EVERY_MS)
+    }
+    try {
+      return await costOf(collector, answering(url), load, { headers: headersOf(load), bodies, folder, drained })
+    } finally {
+      backend.close()
+      backend.closeAllConnections()
+    }
+  })
+}
+
+/** Throws an Error when it does not answer in time. */
+async function answering(url: string): Promise<string> {
+  for (const end = performance.now() + START_MS; performance.now() < end; await delay(LOOK_EVERY_MS)) {
+    if (await fetch(url).then(Boolean, () => false)) return url
+  }
+  throw new Error('The Collector does not answer.')
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
