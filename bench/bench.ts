@@ -7,6 +7,7 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals } from '../ops/closing.ts'
+import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
 import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
@@ -39,6 +40,11 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
+  crash: {
+    about: 'a relay that is killed under load, in front of a backend that fails: losses, duplicates',
+    run: benchCrash,
+    runs: 30,
+  },
 }
 
 const { values, positionals } = parseArgs({
