@@ -9,8 +9,11 @@ import { parseArgs } from 'node:util'
 import { exitOnSignals } from '../ops/closing.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
+import { benchLookUp } from './look-up.ts'
+import { benchOutage } from './outage.ts'
 import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
+import { benchStream } from './stream.ts'
 import { benchSurvive } from './survive.ts'
 import { benchTracer } from './tracer.ts'
 import { benchUpload } from './upload.ts'
@@ -44,6 +47,21 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     about: 'a relay that is killed under load, in front of a backend that fails: losses, duplicates',
     run: benchCrash,
     runs: 30,
+  },
+  'look-up': {
+    about: 'look-ups among millions of spans (--runs says how many) while more come in and hours begin and go',
+    run: benchLookUp,
+    runs: 5,
+  },
+  outage: {
+    about: 'a backend that is away for --runs seconds, impatient, then refuses a batch: what arrives, who notices',
+    run: benchOutage,
+    runs: 60,
+  },
+  stream: {
+    about: 'what the relay adds to an event, and how soon the server knows that a client has left',
+    run: benchStream,
+    runs: 50,
   },
 }
 
