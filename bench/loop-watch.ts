@@ -25,7 +25,7 @@ Date.now = () => realNow() + ahead
 process.on('message', ({ type }: { type: string }) => {
   if (type === 'hour') ahead += HOUR_MS
   if (type !== 'delay') return
-  const beyond = (ns: number) => Math.max(0, Math.round(ns / 1e4) / 100 - RESOLUTION_MS)
+  const beyond = (ns: number) => Math.max(0, Math.round(ns / 1e4 - RESOLUTION_MS * 100) / 100)
   const delay: LoopDelay = { p50: beyond(loop.percentile(50)), p99: beyond(loop.percentile(99)), max: beyond(loop.max) }
   process.send?.({ type: 'delay', delay })
   loop.reset()
