@@ -6,7 +6,7 @@
 
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { exitOnSignals } from '../ops/closing.ts'
+import { exitOnSignals, isClosing } from '../ops/closing.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
 import { benchLookUp } from './look-up.ts'
@@ -77,7 +77,11 @@ if (!bench || !Number.isInteger(runs) || runs < 1 || runs > 1_000) {
   for (const [name, { about }] of Object.entries(BENCHES)) console.error(`  ${name.padEnd(12)}${about}`)
   process.exitCode = 2
 } else {
-  const measured = await bench.run(runs)
+  const measured = await bench.run(runs).catch(async (error) => {
+    // What a signal has ended fails because of it; the signal's own exit follows.
+    if (isClosing()) await new Promise(() => {})
+    throw error
+  })
   const machine = {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
