@@ -6,11 +6,15 @@
 
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { exitOnSignals } from '../ops/closing.ts'
+import { exitOnSignals, isClosing } from '../ops/closing.ts'
+import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
 import { benchIngest } from './ingest.ts'
+import { benchLookUp } from './look-up.ts'
+import { benchOutage } from './outage.ts'
 import { benchRun } from './run.ts'
 import { benchSize } from './size.ts'
+import { benchStream } from './stream.ts'
 import { benchSurvive } from './survive.ts'
 import { benchTracer } from './tracer.ts'
 import { benchUpload } from './upload.ts'
@@ -41,6 +45,26 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
+  crash: {
+    about: 'a relay that is killed under load, in front of a backend that fails: losses, duplicates',
+    run: benchCrash,
+    runs: 30,
+  },
+  'look-up': {
+    about: 'look-ups among millions of spans (--runs says how many) while more come in and hours begin and go',
+    run: benchLookUp,
+    runs: 5,
+  },
+  outage: {
+    about: 'a backend that is away for --runs seconds, impatient, then refuses a batch: what arrives, who notices',
+    run: benchOutage,
+    runs: 60,
+  },
+  stream: {
+    about: 'what the relay adds to an event, and how soon the server knows that a client has left',
+    run: benchStream,
+    runs: 50,
+  },
 }
 
 const { values, positionals } = parseArgs({
@@ -55,7 +79,11 @@ if (!bench || !Number.isInteger(runs) || runs < 1 || runs > 1_000) {
   for (const [name, { about }] of Object.entries(BENCHES)) console.error(`  ${name.padEnd(12)}${about}`)
   process.exitCode = 2
 } else {
-  const measured = await bench.run(runs)
+  const measured = await bench.run(runs).catch(async (error) => {
+    // What a signal has ended fails because of it; the signal's own exit follows.
+    if (isClosing()) await new Promise(() => {})
+    throw error
+  })
   const machine = {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,

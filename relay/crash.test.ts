@@ -1,12 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { buffer } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-import { gunzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
-import { CONTENT_TYPES, decode, encode, type OtlpSpan, spansOf } from './otlp.ts'
-import { AS_SERVICE, listen, SERVICE_KEY, sampleRequest, sampleSpan, temporaryPath } from './sample-run.ts'
-import { isInRatio } from './store/marks.ts'
+import { startBackend, TAKEN } from '../fixtures/relay/backend.ts'
+import { type RelayProcess, startRelay } from '../fixtures/relay/relay-process.ts'
+import { createSentSpans, lookedUp, newTraceId } from '../fixtures/relay/sent-spans.ts'
+import { temporaryPath } from './sample-run.ts'
 
 const KILLS = 3
 /** Requests that a relay has answered for when it is killed, with others under way. */
@@ -16,113 +12,50 @@ const SPANS_A_REQUEST = 4
 /** A trace has spans in about three requests, of different lives. */
 const TRACES = 250
 
-/** The real relay, listening. */
-async function startRelay(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['--import', './relay/telemetry.ts', 'relay/main.ts'], {
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { PATH: process.env.PATH, RELAY_PORT: '0', LOG_LEVEL: 'silent', ...env },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const [message] = await once(child, 'message')
-  return { child, url: String((message as { url: string }).url) }
-}
-
-/** A backend that fails every other time, until it is told to recover. */
-async function startBackend() {
-  const arrived = new Map<string, number>()
-  const waiting = { for: new Set<string>(), done: Promise.withResolvers<void>() }
-  let failing = true
-  let requests = 0
-  const url = await listen(async (request, response) => {
-    const body = gunzipSync(await buffer(request))
-    requests += 1
-    // Of those that fail, every other has been taken all the same.
-    const taken = !failing || requests % 4 !== 0
-    const encoding = request.headers['content-type'] === CONTENT_TYPES.json ? 'json' : 'protobuf'
-    for (const { spanId } of taken ? spansOf(decode(body, encoding)) : []) {
-      arrived.set(spanId, (arrived.get(spanId) ?? 0) + 1)
-      waiting.for.delete(spanId)
-    }
-    response.writeHead(failing && requests % 2 === 0 ? 503 : 200, { 'retry-after': '0' }).end()
-    if (!failing && waiting.for.size === 0) waiting.done.resolve()
-  })
-  const recover = (due: Set<string>) => {
-    waiting.for = due.difference(arrived)
-    failing = false
-    if (waiting.for.size === 0) waiting.done.resolve()
-    return waiting.done.promise
-  }
-  return { url, arrived, recover }
-}
-
 test(`However often it is killed, the relay has every span it answered for, and every due one reaches a backend that fails half of the time`, async () => {
-  const path = temporaryPath()
-  const backend = await startBackend()
-  const acknowledged: OtlpSpan[] = []
-  const sent: OtlpSpan[] = []
-  const traceIds = Array.from({ length: TRACES }, () => crypto.randomUUID().replaceAll('-', ''))
-  let spanNumber = 0
-
-  const someSpan = () => {
-    spanNumber += 1
-    const traceId = traceIds[Math.floor(Math.random() * TRACES)] ?? ''
-    const failed = Math.random() < 0.02 ? { status: { code: 2 } } : {}
-    return sampleSpan((0xa00000 + spanNumber).toString(16).padStart(16, '0'), { traceId, ...failed })
+  // Of the requests that fail, every other has been taken all the same.
+  const backend = await startBackend((before) => {
+    const status = before % 2 === 1 ? 503 : 200
+    return { taken: before % 4 !== 3, answer: { status, headers: { 'retry-after': '0' } } }
+  })
+  onTestFinished(backend.close)
+  const env = { RELAY_STORE: temporaryPath(), OTEL_EXPORTER_OTLP_ENDPOINT: backend.url }
+  const start = async () => {
+    const relay = await startRelay(env)
+    onTestFinished(relay.kill)
+    return relay
   }
-  async function sendUntilDead(url: string, onAnswer: () => void): Promise<void> {
-    for (;;) {
-      const spans = Array.from({ length: SPANS_A_REQUEST }, someSpan)
-      sent.push(...spans)
-      const body = Buffer.from(encode(sampleRequest(spans), 'protobuf'))
-      const headers = { ...AS_SERVICE, 'content-type': CONTENT_TYPES.protobuf }
-      const response = await fetch(`${url}/v1/traces`, { method: 'POST', body, headers }).catch(() => undefined)
-      if (!response) return
-      if (response.ok) acknowledged.push(...spans)
-      onAnswer()
-    }
-  }
+  const spans = createSentSpans()
+  const traceIds = Array.from({ length: TRACES }, newTraceId)
+  const someTrace = () => ({
+    traceId: traceIds[Math.floor(Math.random() * TRACES)] ?? '',
+    failed: Math.random() < 0.02,
+  })
 
-  const env = {
-    RELAY_STORE: path,
-    OTEL_EXPORTER_OTLP_ENDPOINT: backend.url,
-    RELAY_SERVICE_KEYS: `collector:${SERVICE_KEY}`,
+  async function sendUntilDead(relay: RelayProcess, onAnswer: () => void): Promise<void> {
+    while (await spans.send(relay, Array.from({ length: SPANS_A_REQUEST }, someTrace))) onAnswer()
   }
   for (let life = 0; life < KILLS; life++) {
-    const { child, url } = await startRelay(env)
+    const relay = await start()
     let answers = 0
     const onAnswer = () => {
       answers += 1
-      if (answers === REQUESTS_A_LIFE) child.kill('SIGKILL')
+      if (answers === REQUESTS_A_LIFE) void relay.kill()
     }
-    await Promise.all(Array.from({ length: SENDERS }, () => sendUntilDead(url, onAnswer)))
+    await Promise.all(Array.from({ length: SENDERS }, () => sendUntilDead(relay, onAnswer)))
   }
 
-  const { url } = await startRelay(env)
-  const isDueIn = (spans: OtlpSpan[]) => {
-    const failed = new Set(spans.filter(({ status }) => status?.code === 2).map(({ traceId }) => traceId))
-    return ({ traceId }: OtlpSpan) => failed.has(traceId) || isInRatio(traceId)
-  }
-  const due = new Set(acknowledged.filter(isDueIn(acknowledged)).map(({ spanId }) => spanId))
+  const relay = await start()
+  const due = spans.due()
   expect(due.size).toBeGreaterThan(50)
-  await backend.recover(new Set(due))
-
-  const found = new Set<string>()
-  for (const traceId of traceIds) {
-    const { resourceSpans = [] } = await (await fetch(`${url}/api/traces/${traceId}`)).json()
-    for (const { spanId } of spansOf({ resourceSpans })) found.add(spanId)
-  }
-  const missing = acknowledged.filter(({ spanId }) => !found.has(spanId))
-  expect(acknowledged.length).toBeGreaterThanOrEqual(KILLS * (REQUESTS_A_LIFE - SENDERS) * SPANS_A_REQUEST)
-  expect(missing).toEqual([])
-  expect([...due].filter((spanId) => !backend.arrived.has(spanId))).toEqual([])
+  backend.treatAs(() => TAKEN)
+  expect([...(await backend.missing(due))]).toEqual([])
+  expect(spans.acknowledged.length).toBeGreaterThanOrEqual(KILLS * (REQUESTS_A_LIFE - SENDERS) * SPANS_A_REQUEST)
+  expect(await spans.missingFrom((traceId) => lookedUp(relay, traceId))).toEqual([])
 
   // What nobody has seen fail stays here; what was sent twice was so because an answer got lost.
-  const couldBeDue = isDueIn(sent)
-  const neverDue = sent.filter((span) => !couldBeDue(span))
-  expect(neverDue.filter(({ spanId }) => backend.arrived.has(spanId))).toEqual([])
-  const arrivals = [...backend.arrived.values()].reduce((sum, times) => sum + times, 0)
-  const duplicates = arrivals - backend.arrived.size
-  expect(duplicates).toBeGreaterThan(0)
-  expect(duplicates).toBeLessThan(arrivals)
-})
+  expect([...spans.neverDue()].filter((spanId) => backend.arrived.has(spanId))).toEqual([])
+  const { repeated, taken } = backend.repeats()
+  expect(repeated).toBeGreaterThan(0)
+  expect(repeated).toBeLessThan(taken)
+}, 60_000)

@@ -13,9 +13,7 @@ import { MAX_BODY_BYTES, type Receive } from './ingest.ts'
 import type { Log } from './log.ts'
 import { LOOPBACK } from './origin.ts'
 import { CONTENT_TYPES, encodeStatus, encodingOf } from './otlp.ts'
-
-/** gRPC status code (google/rpc/code.proto). */
-const INTERNAL = 13
+import { GRPC_CODES } from './rpc-status.ts'
 
 export interface LaneParts {
   access: Pick<Access, 'isService'>
@@ -67,7 +65,7 @@ export function createServiceLane({ access, receive, hosts, log }: LaneParts) {
       log.error({ err: error, method: incoming.method, request_id: requestId }, 'request failed')
       const encoding = encodingOf(incoming.headers['content-type']) ?? 'json'
       outgoing.writeHead(500, { 'content-type': CONTENT_TYPES[encoding] })
-      outgoing.end(encodeStatus(INTERNAL, 'Something went wrong on our side.', encoding))
+      outgoing.end(encodeStatus(GRPC_CODES[500], 'Something went wrong on our side.', encoding))
     }
   }
 

@@ -1,0 +1,32 @@
+/**
+ * Loaded into a process whose event loop is measured. Over IPC it answers `{type: 'delay'}` with the delays since it was
+ * asked last, milliseconds, and `{type: 'hour'}` sets its clock an hour forward. By itself it is a process that has
+ * nothing to do, for comparison.
+ */
+
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+/** How often the loop is asked: what a delay is measured against, and not part of it. */
+const RESOLUTION_MS = 5
+const HOUR_MS = 3_600_000
+
+export interface LoopDelay {
+  p50: number
+  p99: number
+  max: number
+}
+
+const loop = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+loop.enable()
+const realNow = Date.now
+let ahead = 0
+Date.now = () => realNow() + ahead
+
+process.on('message', ({ type }: { type: string }) => {
+  if (type === 'hour') ahead += HOUR_MS
+  if (type !== 'delay') return
+  const beyond = (ns: number) => Math.max(0, Math.round(ns / 1e4 - RESOLUTION_MS * 100) / 100)
+  const delay: LoopDelay = { p50: beyond(loop.percentile(50)), p99: beyond(loop.percentile(99)), max: beyond(loop.max) }
+  process.send?.({ type: 'delay', delay })
+  loop.reset()
+})
