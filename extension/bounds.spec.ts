@@ -1,23 +1,10 @@
 import { expect } from '@playwright/test'
-import { tapRelay } from '../fixtures/relay/tap.ts'
+import { resourceOf, tapRelay } from '../fixtures/relay/tap.ts'
 import * as names from '../names.ts'
 import { report } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { layOut } from '../relay/console/waterfall.ts'
-import type { TracesData } from '../relay/otlp.ts'
-import { test } from './journey.ts'
-import type { PastRun } from './past-runs.ts'
-
-const stored = (key: string) =>
-  `chrome.storage.local.get(null).then((all) => Object.keys(all).filter((k) => k.startsWith(${JSON.stringify(key)})).length)`
-const pastRuns = () => chrome.storage.local.get('runs').then(({ runs }) => (runs ?? []) as PastRun[])
-const resourceOf = (data: TracesData | undefined) =>
-  Object.fromEntries(
-    (data?.resourceSpans?.[0]?.resource?.attributes ?? []).map(({ key, value }) => [
-      key,
-      value?.stringValue ?? Number(value?.intValue),
-    ]),
-  )
+import { pastRuns, stored, test } from './journey.ts'
 
 test('a journal with anything in it is read, bounded and counted: 10,000 spans, and entries that are none', async ({
   journey,

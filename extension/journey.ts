@@ -14,6 +14,7 @@ import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import type { Row, Waterfall } from '../relay/console/waterfall.ts'
 import { type AboutRunMessage, POPUP_PORT, PREVIEW_REPORT } from './messages.ts'
+import type { PastRun } from './past-runs.ts'
 import type { RunState } from './run-state.ts'
 
 export type ProfileName = 'short' | 'long' | 'diacritics'
@@ -108,6 +109,12 @@ const LISTED = new Set<string>(Object.values(names))
 const SPANS = new Set<string>(Object.entries(names).flatMap(([key, name]) => (/^(SPAN|RPC)_/.test(key) ? [name] : [])))
 /** Names that the conventions make: `{method}`, `{method} {route}`, `chat {model}`. */
 const CONVENTIONAL_SPAN = /^(GET|POST)( \/[a-z/{}.]+)?$|^chat \S+$/
+
+/** For the worker: how many keys of its storage begin like this. */
+export const stored = (key: string) =>
+  `chrome.storage.local.get(null).then((all) => Object.keys(all).filter((k) => k.startsWith(${JSON.stringify(key)})).length)`
+/** For the worker: the list of past runs. */
+export const pastRuns = () => chrome.storage.local.get('runs').then(({ runs }) => (runs ?? []) as PastRun[])
 
 /** The trace, once it is whole, held against {@link expectSound}. */
 export async function soundTrace(relayUrl: string, traceId: string): Promise<Waterfall> {

@@ -1,23 +1,11 @@
 import { expect } from '@playwright/test'
-import { tapRelay } from '../fixtures/relay/tap.ts'
+import { resourceOf, tapRelay } from '../fixtures/relay/tap.ts'
 import * as names from '../names.ts'
 import { report } from '../ops/demonstration.ts'
 import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
-import { expectSound, test } from './journey.ts'
-import type { PastRun } from './past-runs.ts'
+import { expectSound, pastRuns, stored, test } from './journey.ts'
 import { isSampled } from './tracer/sampling.ts'
-
-const stored = (key: string) =>
-  `chrome.storage.local.get(null).then((all) => Object.keys(all).filter((k) => k.startsWith(${JSON.stringify(key)})).length)`
-const pastRuns = () => chrome.storage.local.get('runs').then(({ runs }) => (runs ?? []) as PastRun[])
-const resourceOf = (data: TracesData | undefined) =>
-  Object.fromEntries(
-    (data?.resourceSpans?.[0]?.resource?.attributes ?? []).map(({ key, value }) => [
-      key,
-      value?.stringValue ?? Number(value?.intValue),
-    ]),
-  )
 
 test('a run that works causes no telemetry request, unless its ID is one of the hundredth part; one that fails is sent at its end', async ({
   journey,
