@@ -14,6 +14,23 @@ import { ToolbarPopup } from './toolbar-popup.ts'
 /** Where `vite build` puts the extension, and where a person loads it from. */
 export const EXTENSION_DIR = fileURLToPath(new URL('../extension/dist', import.meta.url))
 
+/** What every Chromium here is started with, whoever drives it. */
+export const CHROMIUM_FLAGS: readonly string[] = [
+  '--headless=new',
+  // Allows loading the extension and clicking its button by the debugging protocol; only throw-away profiles are concerned.
+  '--enable-unsafe-extension-debugging',
+  // A headless screen is 800 by 600, and a popup gets what room the screen leaves it.
+  '--screen-info={1600x1200}',
+  '--window-size=1400,1000',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+  // Chromium refuses to sandbox itself for root, which containers usually are.
+  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+]
+
 /** A worker that lives answers in milliseconds. */
 const ANSWER_MS = 2_000
 
@@ -57,23 +74,7 @@ export async function launchBrowser(executablePath: string, profile?: string): P
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
-    args: [
-      '--headless=new',
-      `--disable-extensions-except=${EXTENSION_DIR}`,
-      `--load-extension=${EXTENSION_DIR}`,
-      // Allows a toolbar click over the debugging protocol; only this throw-away profile is concerned.
-      '--enable-unsafe-extension-debugging',
-      // A headless screen is 800 by 600, and a popup gets what room the screen leaves it.
-      '--screen-info={1600x1200}',
-      '--window-size=1400,1000',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-      // Chromium refuses to sandbox itself for root, which containers usually are.
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-    ],
+    args: [...CHROMIUM_FLAGS, `--disable-extensions-except=${EXTENSION_DIR}`, `--load-extension=${EXTENSION_DIR}`],
   })
   const close = async () => {
     forget()

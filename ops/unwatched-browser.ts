@@ -9,7 +9,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { EXTENSION_DIR } from './browser.ts'
+import { CHROMIUM_FLAGS, EXTENSION_DIR } from './browser.ts'
 import { closeOnSignal } from './closing.ts'
 import { DevToolsPage } from './devtools-page.ts'
 import { DevToolsPipe } from './devtools-pipe.ts'
@@ -61,11 +61,15 @@ export async function launchUnwatchedBrowser(
   extensionDir = EXTENSION_DIR,
 ): Promise<UnwatchedBrowser> {
   const userDataDir = await mkdtemp(join(tmpdir(), 'pass-ats-browser-'))
-  const program = spawn(executablePath, [`--user-data-dir=${userDataDir}`, ...FLAGS, 'about:blank'], {
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
-    // A group of its own, so that its end takes every process of it along.
-    detached: true,
-  })
+  const program = spawn(
+    executablePath,
+    [`--user-data-dir=${userDataDir}`, ...CHROMIUM_FLAGS, '--remote-debugging-pipe', 'about:blank'],
+    {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
+      // A group of its own, so that its end takes every process of it along.
+      detached: true,
+    },
+  )
   const started = once(program, 'spawn')
   const pipe = new DevToolsPipe(program)
   const close = async () => {
@@ -83,23 +87,6 @@ export async function launchUnwatchedBrowser(
     throw error
   }
 }
-
-const FLAGS = [
-  '--headless=new',
-  '--remote-debugging-pipe',
-  // Allows loading the extension and clicking its button over the pipe; only this throw-away profile is concerned.
-  '--enable-unsafe-extension-debugging',
-  // A headless screen is 800 by 600, and a popup gets what room the screen leaves it.
-  '--screen-info={1600x1200}',
-  '--window-size=1400,1000',
-  '--disable-gpu',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-  // Chromium refuses to sandbox itself for root, which containers usually are.
-  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-]
 
 async function withExtension(pipe: DevToolsPipe, extensionDir: string): Promise<Omit<UnwatchedBrowser, 'close'>> {
   const targets = new Targets(pipe)

@@ -2,7 +2,6 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { createApp } from './app.ts'
-import { createBreaker } from './breaker.ts'
 import { type Accept, createAccept, MAX_BODY_BYTES } from './ingest.ts'
 import { CONTENT_TYPES, type Encoding, encode, type OtlpSpan, spansOf } from './otlp.ts'
 import { readStatus } from './rpc-status-reader.ts'
@@ -10,9 +9,9 @@ import {
   AS_SERVICE,
   asInstall,
   sampleAccess,
+  sampleParts,
   sampleRequest,
   sampleSpan,
-  silent,
   TRACE_ID,
   temporaryStore,
 } from './sample-run.ts'
@@ -25,20 +24,12 @@ const EXTENSION = 'chrome-extension://abcdefghijklmnopabcdefghijklmnop'
 /** The whole relay, in this process: what a sender meets before its spans are looked at belongs to the answers. */
 function receiver(broken?: Accept) {
   const store = temporaryStore()
-  const app = createApp({
-    access: sampleAccess({ limits: { ...DEFAULT_LIMITS, install: { spans: 1 } } }),
-    breaker: createBreaker(),
-    store,
-    accept: broken ?? createAccept(store, () => {}),
-    forwarder: undefined,
-    serverUrl: 'http://127.0.0.1:1',
-    serverKey: undefined,
-    hosts: [],
-    instanceId: 'c0ffee',
-    shutdown: new AbortController().signal,
-    flushSpans: async () => {},
-    log: silent,
-  })
+  const app = createApp(
+    sampleParts(store, {
+      access: sampleAccess({ limits: { ...DEFAULT_LIMITS, install: { spans: 1 } } }),
+      accept: broken ?? createAccept(store, () => {}),
+    }),
+  )
   const send = async (body: Uint8Array | string, headers: Record<string, string>, method = 'POST') =>
     app.request('http://127.0.0.1/v1/traces', {
       method,

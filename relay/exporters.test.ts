@@ -15,10 +15,8 @@ import {
   SPAN_COMPILE,
 } from '../names.ts'
 import { createApp } from './app.ts'
-import { createBreaker } from './breaker.ts'
-import { createAccept } from './ingest.ts'
 import { spansOf } from './otlp.ts'
-import { AS_SERVICE, listen, sampleAccess, silent, temporaryStore } from './sample-run.ts'
+import { AS_SERVICE, listen, sampleParts, temporaryStore } from './sample-run.ts'
 
 test.each([
   ['JSON', JsonExporter, CompressionAlgorithm.NONE],
@@ -27,20 +25,7 @@ test.each([
   ['protobuf, gzipped', ProtobufExporter, CompressionAlgorithm.GZIP],
 ])('OpenTelemetry\u2019s own exporter sends %s, and what it sent is found', async (_, Exporter, compression) => {
   const store = temporaryStore()
-  const app = createApp({
-    access: sampleAccess(),
-    breaker: createBreaker(),
-    store,
-    accept: createAccept(store, () => {}),
-    forwarder: undefined,
-    serverUrl: 'http://127.0.0.1:1',
-    serverKey: undefined,
-    hosts: [],
-    instanceId: 'c0ffee',
-    shutdown: new AbortController().signal,
-    flushSpans: async () => {},
-    log: silent,
-  })
+  const app = createApp(sampleParts(store))
   const url = `${await listen(getRequestListener(app.fetch))}/v1/traces`
   // As OTEL_EXPORTER_OTLP_HEADERS has it in production.
   const exporter = new Exporter({ url, compression, keepAlive: false, headers: AS_SERVICE })

@@ -1,16 +1,13 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { DEFAULT_LIMITS } from './access/quotas.ts'
 import { createApp } from './app.ts'
-import { createBreaker } from './breaker.ts'
 import { createAccept } from './ingest.ts'
 import { encode, type OtlpSpan, spansOf } from './otlp.ts'
 import {
   asInstall,
-  sampleAccess,
+  sampleParts,
   sampleRequest,
   sampleSpan,
-  silent,
   TERMS,
   TRACE_ID,
   temporaryPath,
@@ -30,24 +27,15 @@ function relay(path = temporaryPath(), clock = { now: START }) {
   const lateSpans: OtlpSpan[] = []
   const take = async (...spans: OtlpSpan[]) =>
     void (await accept({ bytes: encode(sampleRequest(spans), 'json'), encoding: 'json', gzipped: false }))
-  const app = createApp({
-    store,
-    accept,
-    forwarder: undefined,
-    // The store’s own quota is what is looked at here.
-    access: sampleAccess({ limits: { ...DEFAULT_LIMITS, install: {} } }),
-    breaker: createBreaker(),
-    serverUrl: 'http://127.0.0.1:1',
-    serverKey: undefined,
-    hosts: [],
-    instanceId: 'c0ffee',
-    shutdown: new AbortController().signal,
-    flushSpans: async () => {
-      if (lateSpans.length > 0) await take(...lateSpans.splice(0))
-    },
-    log: silent,
-    now: () => clock.now,
-  })
+  const app = createApp(
+    sampleParts(store, {
+      accept,
+      flushSpans: async () => {
+        if (lateSpans.length > 0) await take(...lateSpans.splice(0))
+      },
+      now: () => clock.now,
+    }),
+  )
   const install = asInstall(app.request('/installs', { method: 'POST' }) as Promise<Response>)
   const post = async (id: string, { headers, ...init }: RequestInit = {}) =>
     app.request(`/traces/${id}/keep`, { method: 'POST', headers: { ...(await install), ...headers }, ...init })

@@ -3,9 +3,7 @@ import { text as readText } from 'node:stream/consumers'
 import { getRequestListener } from '@hono/node-server'
 import { expect, test } from 'vitest'
 import { createApp } from './app.ts'
-import { createBreaker } from './breaker.ts'
-import { createAccept } from './ingest.ts'
-import { AS_SERVICE, asInstall, listen, sampleAccess, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
+import { AS_SERVICE, asInstall, listen, sampleParts, TRACE_ID, temporaryStore } from './sample-run.ts'
 
 /** A relay whose server counts what reaches it. */
 async function relay(hosts: string[] = []) {
@@ -15,20 +13,12 @@ async function relay(hosts: string[] = []) {
     incoming.resume().on('end', () => response.end('{}'))
   })
   const store = temporaryStore()
-  const app = createApp({
-    store,
-    accept: createAccept(store, () => {}),
-    forwarder: undefined,
-    access: sampleAccess(),
-    breaker: createBreaker(),
-    serverUrl,
-    serverKey: undefined,
-    hosts,
-    instanceId: 'c0ffee',
-    shutdown: new AbortController().signal,
-    flushSpans: async () => {},
-    log: silent,
-  })
+  const app = createApp(
+    sampleParts(store, {
+      serverUrl,
+      hosts,
+    }),
+  )
   const url = new URL(await listen(getRequestListener(app.fetch)))
   /** By node:http, because fetch sets Host and Origin as it likes. */
   const send = (method: string, path: string, headers: Record<string, string>, body = '') =>

@@ -7,8 +7,7 @@ import { ErrorBody } from '../server/contract.ts'
 import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contract.ts'
 import { createApp } from './app.ts'
 import { createBreaker } from './breaker.ts'
-import { createAccept } from './ingest.ts'
-import { asInstall, deadAddress, listen, sampleAccess, silent, TRACE_ID, temporaryStore } from './sample-run.ts'
+import { asInstall, deadAddress, listen, sampleParts, TRACE_ID, temporaryStore } from './sample-run.ts'
 
 const EVENTS = `/runs/${TRACE_ID}/events`
 const SERVER_KEY = 'the key that relay and server share'
@@ -25,21 +24,15 @@ async function relayTo(
   const serverUrl = typeof server === 'string' ? server : await listen(server)
   const store = temporaryStore()
   const shutdown = new AbortController()
-  const app = createApp({
-    store,
-    accept: createAccept(store, () => {}),
-    forwarder: undefined,
-    access: sampleAccess(),
-    breaker,
-    serverUrl,
-    serverKey: SERVER_KEY,
-    hosts: [],
-    instanceId: 'c0ffee',
-    shutdown: shutdown.signal,
-    flushSpans: async () => {},
-    log: silent,
-    deadlines,
-  })
+  const app = createApp(
+    sampleParts(store, {
+      breaker,
+      serverUrl,
+      serverKey: SERVER_KEY,
+      shutdown: shutdown.signal,
+      deadlines,
+    }),
+  )
   const url = await listen(getRequestListener(app.fetch))
   const install = await asInstall(fetch(`${url}/installs`, { method: 'POST' }))
   /** As an install asks. */

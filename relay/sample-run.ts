@@ -8,6 +8,9 @@ import { onTestFinished } from 'vitest'
 import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION, SPAN_EXTRACT } from '../names.ts'
 import { type AccessConfig, createAccess } from './access/access.ts'
 import { DEFAULT_LIMITS } from './access/quotas.ts'
+import type { Parts } from './app.ts'
+import { createBreaker } from './breaker.ts'
+import { createAccept } from './ingest.ts'
 import { createLog } from './log.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
 import type { Terms } from './store/retention.ts'
@@ -71,6 +74,25 @@ export const AS_SERVICE = { authorization: `Bearer ${SERVICE_KEY}` }
 export function sampleAccess({ now, ...config }: Partial<AccessConfig> & { now?: () => number } = {}) {
   const serviceKeys = [{ name: 'collector', key: SERVICE_KEY }]
   return createAccess({ secrets: [SECRET], serviceKeys, trustedProxies: [], limits: DEFAULT_LIMITS, ...config }, now)
+}
+
+/** What a relay is made of that forwards to nobody and has no server behind it; `parts` instead of some of it. */
+export function sampleParts(store: Store, parts: Partial<Parts> = {}): Parts {
+  return {
+    store,
+    accept: createAccept(store, () => {}),
+    access: sampleAccess(),
+    breaker: createBreaker(),
+    forwarder: undefined,
+    serverUrl: 'http://127.0.0.1:1',
+    serverKey: undefined,
+    hosts: [],
+    instanceId: 'c0ffee',
+    shutdown: new AbortController().signal,
+    flushSpans: async () => {},
+    log: silent,
+    ...parts,
+  }
 }
 
 /** What an install sends along that registers by this answer of POST /installs. */

@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { createAccept, createReceive } from './ingest.ts'
+import { createAccept, createReceive, type Receive } from './ingest.ts'
 import { CONTENT_TYPES, encode, spansOf } from './otlp.ts'
 import {
   AS_SERVICE,
@@ -16,19 +16,17 @@ import {
   temporaryStore,
 } from './sample-run.ts'
 import { createServiceLane } from './service-lane.ts'
+import { StoreUnavailable } from './store/writer-thread.ts'
 
 const ELSEWHERE = 418
 const BODY = Buffer.from(encode(sampleRequest([sampleSpan('00f067aa0ba902b7')]), 'protobuf'))
 const HEADERS = { ...AS_SERVICE, 'content-type': CONTENT_TYPES.protobuf }
 
 /** A server with nothing but the lane; what it leaves is answered with 418. */
-async function lane() {
+async function lane(receiveBy = (receive: Receive) => receive) {
   const store = temporaryStore()
-  const receive = createReceive(
-    createAccept(store, () => {}),
-    silent,
-    'c0ffee',
-  )
+  const accept = createAccept(store, () => {})
+  const receive = receiveBy(createReceive(accept, silent, 'c0ffee'))
   const inLane = createServiceLane({ access: sampleAccess(), receive, hosts: ['relay.example'], log: silent })
   const url = await listen((incoming, outgoing) => {
     if (!inLane(incoming, outgoing)) incoming.resume().on('end', () => outgoing.writeHead(ELSEWHERE).end())
@@ -100,4 +98,26 @@ test('Of a body that ends early nothing is kept, and the next is taken', async (
   expect(spans()).toBe(0)
   expect((await send()).status).toBe(200)
   expect(spans()).toBe(1)
+})
+
+test('What there is no room for is a 503 that says when, and the next is taken', async () => {
+  let room = false
+  const { send, spans } = await lane((receive) => (delivery) => {
+    const read = () =>
+      delivery.read(() => {
+        if (!room) throw new StoreUnavailable('Too much is arriving at once.')
+      })
+    return receive({ ...delivery, read })
+  })
+  expect(await send()).toMatchObject({ status: 503, headers: { 'retry-after': '5' } })
+  room = true
+  expect((await send()).status).toBe(200)
+  expect(spans()).toBe(1)
+})
+
+test('What nobody has thought of is a 500', async () => {
+  const { send } = await lane(() => async () => {
+    throw new Error('nobody thought of this')
+  })
+  expect(await send()).toMatchObject({ status: 500, headers: { 'content-type': CONTENT_TYPES.protobuf } })
 })

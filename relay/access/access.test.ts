@@ -3,8 +3,6 @@ import { sign } from 'hono/jwt'
 import protobuf from 'protobufjs'
 import { expect, test } from 'vitest'
 import { createApp } from '../app.ts'
-import { createBreaker } from '../breaker.ts'
-import { createAccept } from '../ingest.ts'
 import { CONTENT_TYPES, encode } from '../otlp.ts'
 import {
   AS_SERVICE,
@@ -12,9 +10,9 @@ import {
   listen,
   SECRET,
   sampleAccess,
+  sampleParts,
   sampleRequest,
   sampleSpan,
-  silent,
   TRACE_ID,
   temporaryStore,
 } from '../sample-run.ts'
@@ -46,21 +44,13 @@ async function relay(config: Parameters<typeof sampleAccess>[0] = {}, clock = { 
   })
   const store = temporaryStore()
   const access = sampleAccess({ now: () => clock.now, ...config })
-  const app = createApp({
-    access,
-    breaker: createBreaker(),
-    store,
-    accept: createAccept(store, () => {}),
-    forwarder: undefined,
-    serverUrl,
-    serverKey: undefined,
-    hosts: [],
-    instanceId: 'c0ffee',
-    shutdown: new AbortController().signal,
-    flushSpans: async () => {},
-    log: silent,
-    now: () => clock.now,
-  })
+  const app = createApp(
+    sampleParts(store, {
+      access,
+      serverUrl,
+      now: () => clock.now,
+    }),
+  )
   /** From `address`, as the socket has it. */
   const send = async (path: string, init: RequestInit = {}, address = '192.0.2.1') =>
     app.request(path, { method: 'POST', ...init }, { incoming: { socket: { remoteAddress: address } } })
