@@ -17,6 +17,8 @@ export interface Load {
   gzipped: boolean
   /** Spans a request. */
   batch: number
+  /** One trace in so many has an error; as the payload has it, unless it is given. */
+  failedIn?: number
 }
 export interface Cost {
   spansPerCpuSecond: number

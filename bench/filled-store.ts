@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { type InputType, type ZlibOptions, gzip as zlibGzip } from 'node:zlib'
 import { decode, spansOf } from '../relay/otlp.ts'
+import { packTraces, tracesIn } from '../relay/scan/trace-list.ts'
 import type { NewRequest } from '../relay/store/journal.ts'
 import { openStore } from '../relay/store/store.ts'
 import { otlpPayload } from './otlp-payload.ts'
@@ -45,7 +46,7 @@ export function createRequests() {
       const failed = index === 0 && made % Math.ceil(FAILED / traces.length) === 0
       return [id.toString('hex'), { spans: places[index]?.length ?? 0, error: failed }] as const
     })
-    return { encoding: 'protobuf', body: await gzip(filled, { level: 1 }), traces: new Map(facts) }
+    return { encoding: 'protobuf', body: await gzip(filled, { level: 1 }), traces: packTraces(facts) }
   }
 }
 
@@ -62,7 +63,10 @@ export async function fillStore(folder: string, spans: number, onHour: (hour: nu
       for (let at = 0; at < requests; at += WIDTH) {
         const made = await Promise.all(Array.from({ length: Math.min(WIDTH, requests - at) }, next))
         await Promise.all(made.map((request) => store.append(request)))
-        for (const { traces } of made) some.push([...traces.keys()][made.length % traces.size] ?? '')
+        for (const request of made) {
+          const traces = [...tracesIn(request.traces)]
+          some.push(traces[made.length % traces.length]?.[0] ?? '')
+        }
       }
       onHour(HOURS - hour)
     }

@@ -7,7 +7,7 @@ import * as names from '../names.ts'
 import { type AnyValue, type Encoding, type KeyValue, RequestType } from '../relay/otlp.ts'
 import { probe } from '../relay/scan/probe.ts'
 import type { Scanned } from '../relay/scan/scan.ts'
-import type { TraceFacts } from '../relay/scan/trace-table.ts'
+import { packTraces, type TraceFacts } from '../relay/scan/trace-list.ts'
 
 const LISTED = new Set<string>(
   Object.entries(names).flatMap(([constant, name]) => (/^(ATTR|RESOURCE)_/.test(constant) ? [name] : [])),
@@ -36,7 +36,7 @@ export function scan(body: Uint8Array, encoding: Encoding): Scanned {
       spans += 1
     }
   }
-  return { traces, spans, rejected: 0, body, scrubbed: undefined }
+  return { traces: packTraces(traces), spans, rejected: 0, body, scrubbed: undefined }
 }
 
 /** Nothing is forwarded here. */

@@ -33,15 +33,15 @@ const USER_AGENT =
 /** 2026-01-01T00:00:00Z, nanoseconds. */
 const START_NS = 1_767_225_600_000_000_000n
 const SPANS_PER_TRACE = 8
-/** One trace in so many has an error. */
-const FAILED = 20
+/** One trace in so many has an error, unless it is said otherwise: as many as the objective lets fail. */
+const FAILED = 100
 
 /** A request of `count` spans. Which it is goes by `seed`, so that requests of different seeds share no trace. */
-export function otlpPayload(count: number, encoding: Encoding, seed = 1): Uint8Array {
-  return encode(payload(count, seed), encoding)
+export function otlpPayload(count: number, encoding: Encoding, seed = 1, failedIn = FAILED): Uint8Array {
+  return encode(payload(count, seed, failedIn), encoding)
 }
 
-function payload(count: number, seed: number): TracesData {
+function payload(count: number, seed: number, failedIn: number): TracesData {
   const random = randomWords(seed)
   let traceId = ''
   let session = ''
@@ -53,7 +53,7 @@ function payload(count: number, seed: number): TracesData {
       session = uuid(random)
       trace += 1
     }
-    const failed = trace % FAILED === 0 && index % SPANS_PER_TRACE === 1
+    const failed = trace % failedIn === 0 && index % SPANS_PER_TRACE === 1
     return index % 2 === 0 ? request(traceId, session, index, random) : stage(traceId, session, index, random, failed)
   })
   const resource = {

@@ -11,6 +11,8 @@ import { Hono } from 'hono'
 import { type Meter, meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward/destination.ts'
+import { giveBack } from './give-back.ts'
+import { chunkSizeOf } from './gzip-trailer.ts'
 import type { Log } from './log.ts'
 import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, encodingOf, Undecodable } from './otlp.ts'
 import { createPlaces, createRoom } from './room.ts'
@@ -27,9 +29,6 @@ const MAX_ARRIVING_BYTES = 128 * 1024 * 1024
 const LARGE_BYTES = 1024 * 1024
 /** Of the others so many, since a few bytes of gzip can be a megabyte each. More of them than one transaction takes. */
 const MAX_SMALL_AT_ONCE = 64
-/** Of what comes out of decompression; with zlib's own 16 KiB it takes nearly twice the time. */
-const MIN_CHUNK_BYTES = 1024
-const MAX_CHUNK_BYTES = 256 * 1024
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
 /** Seconds after which a refused sender may try again. */
@@ -76,8 +75,8 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     const { traces, spans, rejected, body: clean, scrubbed } = scan(inflated, encoding)
     charge?.(spans + rejected)
     const isClean = clean === inflated
-    if (inflated !== bytes && isClean) free(inflated)
-    if (traces.size > 0) {
+    if (inflated !== bytes && isClean) giveBack(inflated)
+    if (traces.length > 0) {
       // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
       const stored = isClean && gzipped ? bytes : await gzip(clean)
       await store.append({ encoding, body: stored, traces })
@@ -116,23 +115,6 @@ async function inflate({ bytes, gzipped }: IncomingBody, limit: number): Promise
     if (cause instanceof RangeError) return undefined
     throw new Undecodable('The body is not valid gzip.', { cause })
   }
-}
-
-/**
- * Gives the memory of a body back now. Left to the garbage collector, it would be gone over with everything else for a
- * few hundred of them, and be held until then.
- */
-function free({ buffer }: Uint8Array): void {
-  // A smaller one may be part of what Node keeps for all that is small.
-  if (buffer.byteLength > Buffer.poolSize && buffer instanceof ArrayBuffer) buffer.transfer(0)
-}
-
-/** What is said to come out, so that nothing has to be put together; within bounds, because it is only said. */
-function chunkSizeOf(gzipped: Uint8Array): number {
-  const { buffer, byteOffset, length } = gzipped
-  const said = length < 4 ? 0 : new DataView(buffer, byteOffset, length).getUint32(length - 4, true)
-  // One more than there is: a chunk that is full to its end has zlib ask for another.
-  return Math.min(Math.max(said + 1, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES)
 }
 
 /** One after another. Throws {@link StoreUnavailable} when too many wait already. */

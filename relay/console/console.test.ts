@@ -6,6 +6,7 @@ import { FAILURES } from '../../server/contract.ts'
 import { createAccept } from '../ingest.ts'
 import { encode, type OtlpSpan, type TracesData } from '../otlp.ts'
 import { sampleRequest, sampleSpan, TERMS, TRACE_ID, temporaryPath, temporaryStore, text } from '../sample-run.ts'
+import { packTraces } from '../scan/trace-list.ts'
 import { createConsole } from './console.ts'
 
 const ROOT = '00000000000000a0'
@@ -213,7 +214,7 @@ test('Of a span with very many attributes the first are shown, and how many are 
   // Past ingest, which would take them out: they may have been stored before it did.
   const store = temporaryStore()
   const body = gzipSync(encode(sampleRequest([root({ attributes })]), 'json'))
-  await store.append({ encoding: 'json', body, traces: new Map([[TRACE_ID, { spans: 1, error: false }]]) })
+  await store.append({ encoding: 'json', body, traces: packTraces([[TRACE_ID, { spans: 1, error: false }]]) })
   const app = createConsole({ store, flushSpans: async () => {}, now: Date.now })
   const { document } = new JSDOM(await (await app.request(`/support/${TRACE_ID}`)).text()).window
   const list = document.querySelector('.attributes')?.textContent

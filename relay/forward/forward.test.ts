@@ -21,6 +21,7 @@ import {
   temporaryPath,
   temporaryStore,
 } from '../sample-run.ts'
+import { packTraces } from '../scan/trace-list.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { openDeadLetters } from './dead-letters.ts'
 import { type Forwarder, startForwarder, type Timing } from './forward.ts'
@@ -334,7 +335,7 @@ test('Spans that went before they could be forwarded are counted as lost', async
 test('Spans that cannot be read any more are counted as lost, and those after them are forwarded', async () => {
   const sink = await startSink()
   const relay = startRelay(sink.url)
-  const traces = new Map([[NEIGHBOUR, { spans: 3, error: true }]])
+  const traces = packTraces([[NEIGHBOUR, { spans: 3, error: true }]])
   await relay.store.append({ encoding: 'json', body: Buffer.from('no gzip'), traces })
   await send(relay, [sampleSpan(id(1), failed)])
   await sink.arrived(1)

@@ -22,6 +22,17 @@ export class Edits {
     this.delta += (text?.length ?? 0) - (to - from)
   }
 
+  /** Takes bytes out that may follow on what was taken out last; nothing may have been rolled back to within that. */
+  remove(from: number, to: number): void {
+    const last = this.count - 1
+    if (last < 0 || this.#tos[last] !== from || this.#texts[last] !== undefined) {
+      this.replace(from, to)
+      return
+    }
+    this.#tos[last] = to
+    this.delta -= to - from
+  }
+
   /** Forgets every edit but the first `count`; `delta` is what it was then. */
   rollback(count: number, delta: number): void {
     this.#froms.length = count

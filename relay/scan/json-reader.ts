@@ -214,6 +214,23 @@ export class JsonReader {
     else this.#word('false')
   }
 
+  /** Passes over an object or list that has been read before, and so is one: no more than its end is looked for. */
+  pass(): void {
+    const { bytes } = this
+    let at = this.pos
+    let depth = 0
+    do {
+      const byte = bytes[at] as number
+      at += 1
+      if (byte === QUOTE) {
+        while (bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
+        at += 1
+      } else if (byte === OBJECT || byte === LIST) depth += 1
+      else if (byte === END_OBJECT || byte === END_LIST) depth -= 1
+    } while (depth > 0 && at < bytes.length)
+    this.pos = at
+  }
+
   undecodable(): Undecodable {
     return new Undecodable(`The body is not JSON, near byte ${this.pos}.`)
   }

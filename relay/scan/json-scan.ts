@@ -48,7 +48,7 @@ class JsonScan extends JsonAttributes {
     }
     this.finish()
     return {
-      traces: this.#traces.facts(),
+      traces: this.#traces.packed(),
       spans: this.#spans,
       rejected: this.#rejected,
       body: this.edits.apply(this.#body),

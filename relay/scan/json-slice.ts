@@ -1,9 +1,11 @@
 import { JsonMessages, MEMBER, withoutRepetition } from './json-message.ts'
-import { END_LIST, END_OBJECT } from './json-reader.ts'
+import { END_LIST, END_OBJECT, QUOTE } from './json-reader.ts'
 import type { Threshold, Wanted } from './scan.ts'
 import { withThreshold } from './tracestate.ts'
 
-/** {@link slice} of a JSON body. */
+const BEGINNING = Buffer.from('{"traceId":"')
+
+/** {@link slice} of a JSON body that {@link scanJson} has let through. */
 export function sliceJson(body: Uint8Array, wanted: Wanted, threshold: Threshold): Uint8Array | undefined {
   const slice = new JsonSlice(body, wanted, threshold)
   const sliced = slice.slice()
@@ -14,6 +16,9 @@ class JsonSlice extends JsonMessages {
   readonly #body: Uint8Array
   readonly #wanted: Wanted
   readonly #threshold: Threshold
+  /** The trace that the span before began with, and whether it is not wanted. */
+  #last = ''
+  #lastUnwanted = false
 
   constructor(body: Uint8Array, wanted: Wanted, threshold: Threshold) {
     super(body)
@@ -57,6 +62,10 @@ class JsonSlice extends JsonMessages {
 
   #span(): boolean {
     const at = this.pos
+    if (this.#beginsUnwanted()) {
+      this.pass()
+      return false
+    }
     let traceId = ''
     let tracestate = ''
     // Of its value, quotes included.
@@ -81,5 +90,19 @@ class JsonSlice extends JsonMessages {
     if (stateAt >= 0) this.edits.replace(stateAt, stateEnd, Buffer.from(text))
     else this.edits.replace(at + 1, at + 1, Buffer.from(`"traceState":${text},`))
     return true
+  }
+
+  /** Whether the span begins, as nearly all do, with the ID of its trace, and that is not wanted. */
+  #beginsUnwanted(): boolean {
+    const { bytes, pos } = this
+    const from = pos + BEGINNING.length
+    if (bytes[from + 32] !== QUOTE) return false
+    for (let at = 0; at < BEGINNING.length; at += 1) if (bytes[pos + at] !== BEGINNING[at]) return false
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset + from, 32).toString('latin1')
+    if (text !== this.#last) {
+      this.#last = text
+      this.#lastUnwanted = /^[0-9a-f]{32}$/.test(text) && !this.#wanted(text)
+    }
+    return this.#lastUnwanted
   }
 }

@@ -46,7 +46,7 @@ class ProtobufScan extends ProtobufAttributes {
       else this.unknown(at, tag, IN_REQUEST, end)
     }
     return {
-      traces: this.#traces.facts(),
+      traces: this.#traces.packed(),
       spans: this.#spans,
       rejected: this.#rejected,
       body: this.edits.apply(this.#body),

@@ -6,7 +6,7 @@ import protobuf from 'protobufjs'
 import * as names from '../../names.ts'
 import { type AnyValue, type Encoding, type KeyValue, RequestType, type TracesData } from '../otlp.ts'
 import { probe } from './probe.ts'
-import type { TraceFacts } from './trace-table.ts'
+import type { TraceFacts } from './trace-list.ts'
 
 type Message = Record<string, unknown>
 

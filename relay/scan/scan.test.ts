@@ -9,6 +9,7 @@ import { decode, type Encoding, encode, type KeyValue, type OtlpSpan, spansOf, t
 import { sampleRequest, sampleSpan, TRACE_ID, text } from '../sample-run.ts'
 import { MAX_ELEMENTS } from './limits.ts'
 import { scan, slice } from './scan.ts'
+import { tracesIn } from './trace-list.ts'
 
 const ENCODINGS: Encoding[] = ['json', 'protobuf']
 const SPAN_ID = '00f067aa0ba902b7'
@@ -90,7 +91,7 @@ for (const encoding of ENCODINGS) {
       sampleSpan('0000000000000004', { traceId: '0'.repeat(32) }),
     ]
     const { traces, spans: accepted, rejected } = scan(encode(sampleRequest(spans), encoding), encoding)
-    expect([...traces]).toEqual([
+    expect([...tracesIn(traces)]).toEqual([
       [TRACE_ID, { spans: 2, error: true }],
       [OTHER_TRACE, { spans: 1, error: false }],
     ])
@@ -258,7 +259,7 @@ test.each([
   ['spans said twice, the first no list', IN_SPAN('').replace('"spans":', '"spans":"Ada","spans":')],
 ])('JSON with %s is understood', (_, body) => {
   const { traces, rejected } = scan(Buffer.from(body), 'json')
-  expect([...traces.keys()]).toEqual([TRACE_ID])
+  expect([...tracesIn(traces)].map(([traceId]) => traceId)).toEqual([TRACE_ID])
   expect(rejected).toBe(0)
 })
 
@@ -304,7 +305,7 @@ test('In protobuf a field that nobody knows goes, and a status said in two parts
   const status = Buffer.concat([wrap(0x7a, Uint8Array.of(0x18, 2)), wrap(0x7a, wrap(0x12, Buffer.from('Ada')))])
   const request = (...parts: Uint8Array[]) => wrap(0x0a, wrap(0x12, wrap(0x12, Buffer.concat(parts))))
   const { traces, body, scrubbed } = scan(request(ids, Buffer.from('\xa2\x01\x03Ada', 'latin1'), status), 'protobuf')
-  expect(traces.get(TRACE_ID)).toEqual({ spans: 1, error: true })
+  expect([...tracesIn(traces)]).toEqual([[TRACE_ID, { spans: 1, error: true }]])
   expect(scrubbed).toMatchObject({ fields: 1, messages: 1 })
   expect(Buffer.from(body).equals(request(ids, wrap(0x7a, Uint8Array.of(0x18, 2)), wrap(0x7a, new Uint8Array())))).toBe(
     true,

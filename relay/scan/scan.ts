@@ -8,11 +8,10 @@ import { sliceJson } from './json-slice.ts'
 import { scanProtobuf } from './protobuf-scan.ts'
 import { sliceProtobuf } from './protobuf-slice.ts'
 import type { Scrubbed } from './scrubber.ts'
-import type { TraceFacts } from './trace-table.ts'
 
 export interface Scanned {
-  /** Of the accepted spans, by trace ID (32 lower-case hex digits), in order of appearance. */
-  traces: Map<string, TraceFacts>
+  /** Of the accepted spans, in order of appearance, packed: see {@link file://./trace-list.ts}. */
+  traces: Uint8Array
   /** Accepted spans. */
   spans: number
   /** Spans whose trace ID or span ID is not of its length or all zero, or whose parent's ID is not of its length. */
@@ -40,9 +39,9 @@ export type Wanted = (traceId: string) => boolean
 export type Threshold = (traceId: string) => string | null | undefined
 
 /**
- * Only the spans of wanted traces, under their resource and scope and in the same encoding; undefined when none is
- * wanted. Bytes are as they were wherever no threshold changes. Nothing is scrubbed: that is what {@link scan} has
- * done. Throws as it does.
+ * Of a body that {@link scan} has let through only the spans of wanted traces, under their resource and scope and in the
+ * same encoding; undefined when none is wanted. Bytes are as they were wherever no threshold changes. Throws Undecodable
+ * for what is damaged, where it is noticed.
  */
 export function slice(
   body: Uint8Array,

@@ -1,11 +1,5 @@
 import { randomBytes } from 'node:crypto'
-
-/** What a request tells about one trace. */
-export interface TraceFacts {
-  spans: number
-  /** Some span has the status code 2. */
-  error: boolean
-}
+import { TRACE_BYTES } from './trace-list.ts'
 
 /** Not to be guessed from outside: with known slots, IDs could be chosen that all want the same. */
 const SEED = randomBytes(4).readInt32LE()
@@ -31,16 +25,16 @@ export class TraceTable {
     if (error) this.#errors[index] = true
   }
 
-  /** By trace ID, 32 lower-case hex digits, in order of appearance. */
-  facts(): Map<string, TraceFacts> {
-    const facts = new Map<string, TraceFacts>()
-    const ids = Buffer.alloc(this.#spans.length * 16)
-    for (let at = 0; at < ids.length; at += 4) ids.writeInt32BE(this.#words[at / 4] as number, at)
-    const digits = ids.toString('hex')
-    for (const [index, spans] of this.#spans.entries()) {
-      facts.set(digits.slice(index * 32, index * 32 + 32), { spans, error: this.#errors[index] as boolean })
+  /** In order of appearance, packed. */
+  packed(): Uint8Array {
+    const packed = new Uint8Array(this.#spans.length * TRACE_BYTES)
+    const view = new DataView(packed.buffer)
+    for (let index = 0, at = 0; index < this.#spans.length; index += 1) {
+      for (let word = 0; word < 4; word += 1, at += 4) view.setInt32(at, this.#words[index * 4 + word] as number)
+      view.setUint32(at, (this.#spans[index] as number) * 2 + Number(this.#errors[index]))
+      at += 4
     }
-    return facts
+    return packed
   }
 
   #is(index: number, a: number, b: number, c: number, d: number): boolean {

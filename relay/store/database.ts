@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Of every file; a file of another version is refused. */
-const SCHEMA_VERSION = 3
+const SCHEMA_VERSION = 4
 /** How long a lock is waited for. Only a backup, or the command for dead letters, holds one. */
 const LOCK_MS = 100
 /** Pages in the log before they go into the file: 16 MiB. Measured, four times the default halves what writing costs. */

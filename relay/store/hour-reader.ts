@@ -3,6 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Encoding } from '../otlp.ts'
 import { isDamage } from './database.ts'
 import type { Reason } from './marks.ts'
+import type { Part, Tail } from './tail.ts'
 
 /** Where a request is stored. */
 export interface RequestPlace {
@@ -44,26 +45,19 @@ export class DamagedHour extends Error {
  * Every statement stays prepared: a look-up asks all files, and most know nothing of the trace. All of it throws
  * {@link DamagedHour}, and what else SQLite throws.
  */
-export function createHourReader(db: DatabaseSync, file: number) {
-  const firstRequest = db.prepare(
-    `SELECT received_at FROM trace_request JOIN request ON request.id = request_id
-     WHERE trace_id = ? ORDER BY request_id LIMIT 1`,
-  )
+export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
   const firstTrace = db.prepare(
     'SELECT trace_id FROM trace_request WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT 1',
   )
   const nextTrace = db.prepare(
     'SELECT trace_id FROM trace_request WHERE trace_id > ? AND trace_id <= ? ORDER BY trace_id LIMIT 1',
   )
-  const byTrace = db.prepare(
-    `SELECT request_id, received_at, encoding, body FROM trace_request JOIN request ON request.id = request_id
-     WHERE trace_id = ? ORDER BY request_id`,
-  )
   const one = db.prepare('SELECT id AS request_id, received_at, encoding, body FROM request WHERE id = ?')
-  const spans = db.prepare('SELECT spans FROM trace_request WHERE trace_id = ? AND request_id = ?')
-  const ids = db.prepare(
-    'SELECT request_id FROM trace_request WHERE trace_id = ? AND request_id <= ? ORDER BY request_id LIMIT ?',
+  const indexed = db.prepare(
+    'SELECT request_id, spans FROM trace_request WHERE trace_id = ? AND request_id <= ? ORDER BY request_id LIMIT ?',
   )
+  const spansOf = db.prepare('SELECT spans FROM trace_request WHERE trace_id = ? AND request_id = ?')
+  const receivedAt = db.prepare('SELECT received_at FROM request WHERE id = ?')
   const latest = db.prepare('SELECT received_at, traces FROM request ORDER BY id DESC LIMIT ?')
   const lastId = db.prepare('SELECT max(id) AS id FROM request')
   const marks = db.prepare('SELECT reason, until FROM mark WHERE trace_id = ?')
@@ -83,30 +77,46 @@ export function createHourReader(db: DatabaseSync, file: number) {
     body: row.body as Uint8Array,
   })
 
+  /** Where spans of a trace are, in order of arrival. What was moved into the index a moment ago may still be in the tail. */
+  function partsOf(traceId: string, upTo: number, limit: number): Part[] {
+    const rows = indexed.all(Buffer.from(traceId, 'hex'), upTo, limit)
+    const parts = rows.map((row) => ({ request: Number(row.request_id), spans: Number(row.spans) }))
+    for (const part of tail.of(traceId)) {
+      if (parts.length === limit || part.request > upTo) break
+      if (part.request > (parts.at(-1)?.request ?? 0)) parts.push(part)
+    }
+    return parts
+  }
+
   const reader = {
     /** When the first request with spans of a trace came; undefined when none did. */
     firstSeen(traceId: string): number | undefined {
-      const row = firstRequest.get(Buffer.from(traceId, 'hex'))
+      const [first] = partsOf(traceId, Number.MAX_SAFE_INTEGER, 1)
+      const row = first && receivedAt.get(first.request)
       return row && Number(row.received_at)
     },
 
     /** At most `limit` trace IDs between two, both included. One seek each, however many requests a trace has. */
     traces(from: string, to: string, limit: number): string[] {
       const end = Buffer.from(to, 'hex')
-      const found: string[] = []
+      const found = tail.between(from, to)
+      const inTail = new Set(found)
       let row = firstTrace.get(Buffer.from(from, 'hex'), end)
       while (row) {
         const id = row.trace_id as Uint8Array
-        found.push(hex(id))
-        if (found.length === limit) break
+        if (!inTail.has(hex(id))) found.push(hex(id))
+        if (found.length >= limit + inTail.size) break
         row = nextTrace.get(id, end)
       }
-      return found
+      return found.sort().slice(0, limit)
     },
 
-    /** The requests with spans of a trace, in order of arrival, row by row: not to be left open while others read. */
-    *requestsOf(traceId: string): Generator<StoredRequest> {
-      for (const row of byTrace.iterate(Buffer.from(traceId, 'hex'))) yield toRequest(row)
+    /** The first so many requests with spans of a trace, in order of arrival, each read when it is asked for. */
+    *requestsOf(traceId: string, limit: number): Generator<StoredRequest> {
+      for (const { request } of partsOf(traceId, Number.MAX_SAFE_INTEGER, limit)) {
+        const row = one.get(request)
+        if (row) yield toRequest(row)
+      }
     },
 
     request(id: number): StoredRequest | undefined {
@@ -115,11 +125,14 @@ export function createHourReader(db: DatabaseSync, file: number) {
     },
 
     /** How many spans of a trace a request has. */
-    spansIn: (traceId: string, request: number) => Number(spans.get(Buffer.from(traceId, 'hex'), request)?.spans ?? 0),
+    spansIn(traceId: string, request: number): number {
+      const row = spansOf.get(Buffer.from(traceId, 'hex'), request)
+      return Number(row?.spans ?? tail.of(traceId).find((part) => part.request === request)?.spans ?? 0)
+    },
 
     /** The same as numbers, for those who read one after another with something else in between. */
     requestIdsOf: (traceId: string, upTo: number, limit: number) =>
-      ids.all(Buffer.from(traceId, 'hex'), upTo, limit).map((row) => Number(row.request_id)),
+      partsOf(traceId, upTo, limit).map(({ request }) => request),
 
     /** The newest requests, newest first: when each came, and the traces it has spans of. */
     latest(limit: number): { receivedAt: number; traces: Uint8Array }[] {

@@ -7,18 +7,20 @@ CREATE TABLE request (
   id          INTEGER PRIMARY KEY,
   received_at INTEGER NOT NULL, -- milliseconds since 1970, as every time here
   encoding    TEXT    NOT NULL CHECK (encoding IN ('json', 'protobuf')),
-  traces      BLOB    NOT NULL CHECK (length(traces) % 16 = 0), -- their IDs, one after another
+  traces      BLOB    NOT NULL CHECK (length(traces) % 20 = 0), -- 16 bytes of ID, then 2 * spans + (1 if one failed)
   body        BLOB    NOT NULL
 ) STRICT;
 
--- Which requests hold spans of which trace. No row a span: measured, that costs five times the time and the space.
+-- Which requests hold spans of which trace, up to and with the request in `indexed`; what came later says it itself.
+-- No row a span: measured, that costs five times the time and the space.
 CREATE TABLE trace_request (
   trace_id   BLOB    NOT NULL CHECK (length(trace_id) = 16),
   request_id INTEGER NOT NULL,
   spans      INTEGER NOT NULL,
-  error      INTEGER NOT NULL CHECK (error IN (0, 1)), -- whether one of these spans is one
   PRIMARY KEY (trace_id, request_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE indexed (request_id INTEGER NOT NULL) STRICT;
+INSERT INTO indexed VALUES (0);
 
 -- The traces that became due within this hour, and why. Those of the ratio need no mark: their ID says it.
 CREATE TABLE mark (

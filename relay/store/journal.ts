@@ -1,23 +1,28 @@
 /** The writing side of the hours: requests with everything they cause in one transaction, and reports. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Encoding } from '../otlp.ts'
+import { TRACE_BYTES } from '../scan/trace-list.ts'
 import { isDamage, openDatabase, setAside } from './database.ts'
-import { type HourName, hourOf, lastFileIn, listHours, pathOf } from './hour-files.ts'
+import { type HourName, hourOf, lastFileIn, listHours, pathOf, sizeOf } from './hour-files.ts'
 import { createHourReader, DamagedHour, type HourReader, hex } from './hour-reader.ts'
+import { createIndexWriter } from './index-writer.ts'
 import type { Kept } from './kept.ts'
-import { createMarks, isInRatio, type Mark } from './marks.ts'
+import { createMarks, isInRatio, isWordInRatio, type Mark } from './marks.ts'
+import type { Terms } from './retention.ts'
+import { createTail, type Tail } from './tail.ts'
 
-/** What is known of a trace in a request. */
-export interface TraceInRequest {
-  spans: number
-  /** Whether one of these spans is an error. */
-  error: boolean
-}
-/** A request to keep: body gzipped, and the traces it has spans of (32 lower-case hex digits each). */
+/** A request to keep: body gzipped, and the traces it has spans of, packed. */
 export interface NewRequest {
   encoding: Encoding
   body: Uint8Array
-  traces: ReadonlyMap<string, TraceInRequest>
+  traces: Uint8Array
+}
+/** Where requests were written, in order: their numbers count up from `first`. */
+export interface Written {
+  file: number
+  first: number
+  /** Whether everything in the file is in its index now. */
+  indexed: boolean
 }
 /** What came of the wish to keep a trace. Times in milliseconds since 1970. */
 export type Keeping = { kind: 'kept'; until: number } | { kind: 'unknown' }
@@ -28,11 +33,25 @@ export interface Hour {
   path: string
   db: DatabaseSync
   read: HourReader
+  tail: Tail
+}
+
+/** Pairs of a trace and a request that may wait for their place in the index; ≈ 3 MB, in either thread. */
+const MAX_TAIL = 16_384
+/** Bytes in the file for each byte of a packed list of traces: the list and its rows of the index. */
+const INDEXED = 3
+/** Bytes of a file, after which the next begins before its hour is over: an index that is larger costs more to add to. */
+const MAX_FILE_BYTES = 256 * 1024 * 1024
+/** Files that the room is enough for, at least: what goes first is one of them. */
+const MIN_FILES = 8
+
+interface Writing extends Record<'request' | 'mark' | 'outbox', StatementSync> {
+  index: (tail: Tail) => void
 }
 
 export interface JournalParts {
   folder: string
-  keptMs: number
+  terms: Terms
   kept: Kept
   /** A file is there to be read, from now on. */
   onOpen: (name: HourName) => void
@@ -41,11 +60,15 @@ export interface JournalParts {
 }
 
 /** Opens all hours of a folder. */
-export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: JournalParts) {
+export function createJournal({ folder, terms, kept, onOpen, onDamage }: JournalParts) {
+  const { keptMs } = terms
+  const maxFileBytes = Math.min(MAX_FILE_BYTES, terms.maxBytes / MIN_FILES)
   /** Oldest first. What is new goes into the last. */
   let hours: Hour[] = []
   /** Statements of the last; undefined when nothing may be written to it. */
-  let writing: Record<'request' | 'trace' | 'mark' | 'outbox', StatementSync> | undefined
+  let writing: Writing | undefined
+  /** Bytes that may still go into the last. */
+  let room = 0
   // Also those that are gone: a cursor may stand in one, and what is new must come after it.
   let lastFile = Math.max(lastFileIn(folder), kept.lastFile())
   const marks = createMarks(readMark)
@@ -58,11 +81,14 @@ export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: Journa
     }
   }
   reloadMarks()
+  // A crash has left what the tail of its time had.
+  for (const hour of hours) seal(hour)
 
   function open(name: HourName): Hour {
     const path = pathOf(folder, name)
     const db = openDatabase(path, 'hour.sql', 'durable')
-    return { name, path, db, read: createHourReader(db, name.file) }
+    const tail = createTail(db)
+    return { name, path, db, read: createHourReader(db, name.file, tail), tail }
   }
 
   /** What all hours say, oldest first. One that turns out to be damaged is set aside. */
@@ -95,12 +121,11 @@ export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: Journa
     marks.reload(all())
   }
 
-  /** The file of the hour that `at` is in; a new one when the last is of another. Throws what SQLite throws. */
+  /** The file of the hour that `at` is in; a new one when the last is of another, or full. Throws what SQLite throws. */
   function current(at: number): Hour {
     const last = hours.at(-1)
     const hour = hourOf(at)
-    if (last?.name.hour === hour && writing) return last
-    if (last?.name.hour === hour) return prepare(last)
+    if (last?.name.hour === hour && room > 0) return writing ? last : prepare(last)
     if (last) seal(last)
     lastFile += 1
     const opened = open({ file: lastFile, hour })
@@ -112,15 +137,16 @@ export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: Journa
   }
 
   function prepare(hour: Hour): Hour {
-    const { db } = hour
+    const { db, path } = hour
+    room = maxFileBytes - sizeOf(path)
     writing = {
       request: db.prepare('INSERT INTO request (received_at, encoding, traces, body) VALUES (?, ?, ?, ?)'),
-      trace: db.prepare('INSERT INTO trace_request (trace_id, request_id, spans, error) VALUES (?, ?, ?, ?)'),
       mark: db.prepare(
         `INSERT INTO mark (trace_id, reason, at, until) VALUES (?, ?, ?, ?)
          ON CONFLICT (trace_id, reason) DO UPDATE SET at = excluded.at, until = excluded.until`,
       ),
       outbox: db.prepare('INSERT INTO outbox (trace_id, request_id, earlier, forward, keep) VALUES (?, ?, ?, ?, ?)'),
+      index: createIndexWriter(db),
     }
     return hour
   }
@@ -129,28 +155,45 @@ export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: Journa
   function seal(hour: Hour): void {
     writing = undefined
     try {
+      index(hour)
       hour.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
     } catch {
-      // The log is read along with the file, and closing tries again: no reason not to go on to the next hour.
+      // What is not in the index is found without it, and the log is read along with the file. Closing tries again.
     }
   }
 
   /** All of it on the disk, or none; a damaged file is set aside, so that the next try has a new one. */
-  function transaction<T>(at: number, work: (hour: Hour, write: NonNullable<typeof writing>) => T): T {
+  function transaction<T>(at: number, work: (hour: Hour, write: Writing) => T): T {
     const hour = current(at)
+    const last = hour.tail.last()
     try {
       hour.db.exec('BEGIN IMMEDIATE')
-      const result = work(hour, writing as NonNullable<typeof writing>)
+      const result = work(hour, writing as Writing)
       hour.db.exec('COMMIT')
       marks.settle(true)
       return result
     } catch (error) {
       if (hour.db.isTransaction) hour.db.exec('ROLLBACK')
       marks.settle(false)
+      hour.tail.rewind(last)
       if (error instanceof DamagedHour) putAside(error)
       else if (isDamage(error)) putAside(new DamagedHour(hour.name.file, error))
       throw error
     }
+  }
+
+  /** Puts all of an hour into its index. Throws what SQLite throws; then it is as before. */
+  function index({ db, tail }: Hour): void {
+    if (tail.size() === 0) return
+    db.exec('BEGIN IMMEDIATE')
+    try {
+      createIndexWriter(db)(tail)
+      db.exec('COMMIT')
+    } catch (error) {
+      if (db.isTransaction) db.exec('ROLLBACK')
+      throw error
+    }
+    tail.clear()
   }
 
   function putAside({ file, cause }: Pick<DamagedHour, 'file' | 'cause'>): void {
@@ -164,33 +207,44 @@ export function createJournal({ folder, keptMs, kept, onOpen, onDamage }: Journa
   }
 
   /** Decides what is due with this request. A late error makes due what came before; nothing is decided twice. */
-  function write(request: NewRequest, at: number, to: NonNullable<typeof writing>): void {
-    const ids = Buffer.concat([...request.traces.keys()].map((traceId) => Buffer.from(traceId, 'hex')))
-    const id = Number(to.request.run(at, request.encoding, ids, request.body).lastInsertRowid)
-    for (const [traceId, { spans, error }] of request.traces) {
-      const key = Buffer.from(traceId, 'hex')
-      to.trace.run(key, id, spans, Number(error))
+  function write({ encoding, traces, body }: NewRequest, at: number, to: Writing, tail: Tail): number {
+    const id = Number(to.request.run(at, encoding, traces, body).lastInsertRowid)
+    room -= body.length + traces.length * INDEXED
+    tail.add(id, traces)
+    const packed = Buffer.from(traces.buffer, traces.byteOffset, traces.length)
+    for (let from = 0; from < packed.length; from += TRACE_BYTES) {
+      const error = (packed.readUInt32BE(from + 16) & 1) === 1
+      const ratio = isWordInRatio(packed.readInt32BE(from + 8))
+      if (!error && !ratio && !marks.mayHave(packed.readInt32BE(from + 12))) continue
+      const key = packed.subarray(from, from + 16)
+      const traceId = key.toString('hex')
       const mark = marks.of(traceId)
-      const ratio = isInRatio(traceId)
       const kept = mark.error > at || mark.report > at
+      if (!ratio && !kept && !error) continue
       if (error && mark.error <= at) {
         marks.set(traceId, 'error', at + keptMs)
         to.mark.run(key, 'error', at, at + keptMs)
         // What the ratio or a report has sent on already is not sent again, but kept from now on.
         if (!kept) to.outbox.run(key, id - 1, 1, Number(!ratio), 1)
       }
-      if (ratio || kept || error) to.outbox.run(key, id, 0, 1, Number(kept || error))
+      to.outbox.run(key, id, 0, 1, Number(kept || error))
     }
+    return id
   }
 
   return {
     hours: (): readonly Hour[] => hours,
 
     /** Writes them in one transaction: on the disk when it returns. Throws what SQLite throws; then none of them is kept. */
-    append(requests: readonly NewRequest[], at: number): void {
-      transaction(at, (_, to) => {
-        for (const request of requests) write(request, at, to)
+    append(requests: readonly NewRequest[], at: number): Written {
+      const { file, first, indexed } = transaction(at, ({ name, tail }, to) => {
+        const ids = requests.map((request) => write(request, at, to, tail))
+        const indexed = tail.size() >= MAX_TAIL
+        if (indexed) to.index(tail)
+        return { file: name.file, first: ids[0] ?? 0, indexed }
       })
+      if (indexed) hours.at(-1)?.tail.clear()
+      return { file, first, indexed }
     },
 
     /** The file that would be written to now. */

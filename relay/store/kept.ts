@@ -1,7 +1,7 @@
 /** The database beside the hours, written: kept traces, cursors and dead letters. */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Encoding } from '../otlp.ts'
-import type { StoredRequest } from './hour-reader.ts'
+import { hex, type StoredRequest } from './hour-reader.ts'
 import type { Reason } from './marks.ts'
 
 /** Requests of one kept trace: as many as a look-up reads. */
@@ -131,15 +131,34 @@ export function createKept(db: DatabaseSync) {
       return { lettersDropped }
     },
 
-    /** Lets go what is kept until `at` or less, then the oldest while more than `maxBytes` are in use; tells how many traces. */
-    expire(at: number, maxBytes: number): { lapsed: number; evicted: number } {
+    /** Remembers how far a reader is, together with what else {@link together} writes. */
+    moveCursor(reader: string, { file, seq }: Cursor): void {
+      writeCursor.run(reader, file, seq)
+    },
+
+    /**
+     * Lets go what is kept until `at` or less, then the oldest while more than `maxBytes` are in use; tells how many
+     * traces. `untilOf` says until when a trace is kept for a reason: it may have been told so since it was copied.
+     */
+    expire(
+      at: number,
+      maxBytes: number,
+      untilOf: (traceId: string, reason: Reason) => number,
+    ): { lapsed: number; evicted: number } {
       const count = { lapsed: 0, evicted: 0 }
       for (let batch = 0; batch < MAX_BATCHES; batch++) {
         const rows = lapsed.all(at, BATCH)
         transaction(() => {
           for (const row of rows) {
-            dropMark.run(row.trace_id as Uint8Array, String(row.reason))
-            count.lapsed += Number(dropRequests.run(row.trace_id as Uint8Array).changes > 0)
+            const traceId = row.trace_id as Uint8Array
+            const reason = row.reason as Reason
+            const until = untilOf(hex(traceId), reason)
+            if (until > at) {
+              upsertMark.run(traceId, reason, at, until)
+              continue
+            }
+            dropMark.run(traceId, reason)
+            count.lapsed += Number(dropRequests.run(traceId).changes > 0)
           }
         })
         if (rows.length < BATCH) break

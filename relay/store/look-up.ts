@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib'
 import { BodyTooLarge } from '../bounded-body.ts'
 import { decode, type Encoding, type TracesData } from '../otlp.ts'
 import { slice } from '../scan/scan.ts'
+import { tracesIn } from '../scan/trace-list.ts'
 import { MAX_MARKS, weigh } from '../weight.ts'
 import { endOf, type HourName } from './hour-files.ts'
 import { type HourReader, hex, type StoredRequest } from './hour-reader.ts'
@@ -62,7 +63,7 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
       if (here.has(Number(row.file))) continue
       yield { encoding: row.encoding as Encoding, body: row.body as Uint8Array }
     }
-    yield* each((hour) => hour.requestsOf(traceId))
+    yield* each((hour) => hour.requestsOf(traceId, MAX_TRACE.requests + 1))
   }
 
   function firstSeen(traceId: string): { at: number; file: number | undefined } | undefined {
@@ -138,8 +139,8 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
       let left = RECENT_REQUESTS
       for (const { receivedAt, traces } of eachBackwards((hour) => (left > 0 ? hour.latest(left) : []))) {
         left -= 1
-        for (let at = 0; at < traces.length && lastSeen.size < RECENT_REQUESTS; at += 16) {
-          const id = hex(traces.subarray(at, at + 16))
+        for (const [id] of tracesIn(traces)) {
+          if (lastSeen.size === RECENT_REQUESTS) break
           if (!lastSeen.has(id)) lastSeen.set(id, receivedAt)
         }
       }

@@ -16,10 +16,16 @@ const RATIO_THRESHOLD = 0xfd70a4
 export const RATIO_TH = 'fd70a4'
 /** Marks in memory, ≈ 150 bytes each. With more than these the files are asked. */
 const MAX_MARKS = 200_000
+const FILTER_BITS = 2 ** 22
 
 /** Whether a trace is one of the ratio's. */
 export function isInRatio(traceId: string): boolean {
-  return Number.parseInt(traceId.slice(18, 24), 16) >= RATIO_THRESHOLD
+  return isWordInRatio(Number.parseInt(traceId.slice(16, 24), 16))
+}
+
+/** The same by the third of the four 32-bit words of its ID. */
+export function isWordInRatio(word: number): boolean {
+  return (word & 0xffffff) >= RATIO_THRESHOLD
 }
 
 /**
@@ -29,6 +35,8 @@ export function isInRatio(traceId: string): boolean {
 export function createMarks(read: (traceId: string) => Mark, max = MAX_MARKS) {
   const known = new Map<string, Mark>()
   let complete = true
+  /** A bit for the last word of each that is known: nearly all traces have none, and are not looked for any further. */
+  const filter = new Uint8Array(FILTER_BITS / 8)
   /** What was known before the transaction that is under way. */
   let undo: [string, Mark | undefined][] = []
 
@@ -37,12 +45,19 @@ export function createMarks(read: (traceId: string) => Mark, max = MAX_MARKS) {
   }
 
   function remember(traceId: string, mark: Mark): void {
+    const bit = Number.parseInt(traceId.slice(24), 16) % FILTER_BITS
+    filter[bit >>> 3] = (filter[bit >>> 3] as number) | (1 << (bit & 7))
     if (known.size < max || known.has(traceId)) known.set(traceId, mark)
     else complete = false
   }
 
   return {
     of,
+    /** Whether a trace with these last 32 bits may have a mark. */
+    mayHave(lastWord: number): boolean {
+      const bit = (lastWord >>> 0) % FILTER_BITS
+      return !complete || ((filter[bit >>> 3] as number) & (1 << (bit & 7))) !== 0
+    },
     /** Marks a trace, for good only with {@link settle}. */
     set(traceId: string, reason: Reason, until: number): void {
       undo.push([traceId, known.get(traceId)])
@@ -62,6 +77,7 @@ export function createMarks(read: (traceId: string) => Mark, max = MAX_MARKS) {
     /** Forgets everything and takes these instead. */
     reload(rows: Iterable<{ traceId: string; reason: Reason; until: number }>): void {
       known.clear()
+      filter.fill(0)
       complete = true
       for (const { traceId, reason, until } of rows) {
         const mark = known.get(traceId) ?? { error: 0, report: 0 }

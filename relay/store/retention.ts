@@ -115,7 +115,7 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
         const writtenAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? at
         if (writtenAt + terms.retentionMs <= at) rmSync(path, { force: true })
       }
-      return kept.expire(at, terms.maxBytes * KEPT_SHARE)
+      return kept.expire(at, terms.maxBytes * KEPT_SHARE, (traceId, reason) => journal.markOf(traceId)[reason])
     },
   }
 }

@@ -2,17 +2,17 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { encode, type OtlpSpan, spansOf } from '../otlp.ts'
 import { sampleRequest, sampleSpan, TERMS, TRACE_ID, temporaryPath, temporaryStore, text } from '../sample-run.ts'
-import type { TraceInRequest } from './journal.ts'
+import { packTraces } from '../scan/trace-list.ts'
 import { openStore, type Store } from './store.ts'
 
 function append(store: Store, ...spans: OtlpSpan[]): Promise<void> {
   const body = gzipSync(encode(sampleRequest(spans), 'json'))
   return store.append({ encoding: 'json', body, traces: tracesOf(spans) })
 }
-function tracesOf(spans: OtlpSpan[]): Map<string, TraceInRequest> {
+function tracesOf(spans: OtlpSpan[]): Uint8Array {
   const byTrace = Map.groupBy(spans, ({ traceId }) => traceId)
   const error = (some: OtlpSpan[]) => some.some(({ status }) => status?.code === 2)
-  return new Map([...byTrace].map(([traceId, some]) => [traceId, { spans: some.length, error: error(some) }]))
+  return packTraces([...byTrace].map(([traceId, some]) => [traceId, { spans: some.length, error: error(some) }]))
 }
 const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
 

@@ -16,11 +16,12 @@ import {
   type RequestPlace,
   type StoredRequest,
 } from './hour-reader.ts'
-import type { Keeping, NewRequest } from './journal.ts'
+import type { Keeping, NewRequest, Written } from './journal.ts'
 import type { Cursor, Letter } from './kept.ts'
 import { createLookUp } from './look-up.ts'
 import { entriesAfter, placesOf } from './outbox.ts'
 import type { Stay, Terms } from './retention.ts'
+import { createTail, type Tail } from './tail.ts'
 import { createWriter, type Notice, StoreUnavailable } from './writer-thread.ts'
 
 /** Requests and bytes waiting for the disk; more than this means that it does not keep up. ≈ 2 s of peak. */
@@ -52,6 +53,7 @@ interface OpenHour {
   name: HourName
   db: DatabaseSync
   read: HourReader
+  tail: Tail
 }
 
 /**
@@ -104,7 +106,8 @@ export function openStore(
     const path = pathOf(folder, name)
     try {
       const db = openDatabase(path, 'hour.sql', 'read')
-      hours.push({ name, db, read: createHourReader(db, name.file) })
+      const tail = createTail(db)
+      hours.push({ name, db, read: createHourReader(db, name.file, tail), tail })
     } catch (error) {
       if (error instanceof WrongVersion) throw error
       // What cannot be read only now (a full disk, say) may be with the next start.
@@ -187,13 +190,21 @@ export function openStore(
       pending = []
       pendingBytes = 0
       try {
-        await writer.ask({ kind: 'append', at: now(), requests: batch.map(({ request }) => request) })
+        const requests = batch.map(({ request }) => request)
+        follow(requests, await writer.ask({ kind: 'append', at: now(), requests }))
         for (const { resolve } of batch) resolve()
       } catch (cause) {
         for (const { reject } of batch) reject(new StoreUnavailable('The store cannot write.', { cause }))
       }
     }
     committing = false
+  }
+
+  /** What was written is found by its traces from now on, before anybody is told that it is there. */
+  function follow(requests: readonly NewRequest[], { file, first, indexed }: Written): void {
+    const tail = hours.find(({ name }) => name.file === file)?.tail
+    if (indexed) tail?.clear()
+    else for (const [index, { traces }] of requests.entries()) tail?.add(first + index, traces)
   }
 
   return {

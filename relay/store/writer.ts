@@ -6,9 +6,10 @@
  */
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { giveBack } from '../give-back.ts'
 import { openDatabase } from './database.ts'
 import type { HourName } from './hour-files.ts'
-import { createJournal, type Keeping, type NewRequest } from './journal.ts'
+import { createJournal, type Keeping, type NewRequest, type Written } from './journal.ts'
 import { createKeeper } from './keeper.ts'
 import { type Cursor, createKept, type Letter } from './kept.ts'
 import { createRetention, type Gone, type Terms } from './retention.ts'
@@ -30,7 +31,7 @@ export type Call =
   | { kind: 'close' }
 /** What a call is answered with. */
 export interface Answers {
-  append: undefined
+  append: Written
   keep: Keeping
   advance: { lettersDropped: number }
   tend: { lapsed: number; evicted: number }
@@ -55,7 +56,7 @@ const keptDb = openDatabase(keptPath, 'kept.sql', 'lazy')
 const kept = createKept(keptDb)
 const journal = createJournal({
   folder,
-  keptMs: terms.keptMs,
+  terms,
   kept,
   onOpen: (name) => tell({ kind: 'opened', name }),
   onDamage: (name, error) => tell({ kind: 'damaged', name, message: messageOf(error) }),
@@ -68,12 +69,15 @@ const onGone = (gone: Gone) => tell({ kind: 'gone', gone })
 
 async function answer(call: Call): Promise<Answers[Call['kind']]> {
   switch (call.kind) {
-    case 'append':
+    case 'append': {
       journal.current(call.at)
       if (!retention.makeRoom(onGone)) throw new Error('The store is as large as it may be.')
-      journal.append(call.requests, call.at)
+      const written = journal.append(call.requests, call.at)
+      // Copies, made for this thread.
+      for (const { body } of call.requests) giveBack(body)
       keeper.wake()
-      return
+      return written
+    }
     case 'keep': {
       const keeping = journal.keep(call.traceId, call.at)
       keeper.wake()
