@@ -36,7 +36,7 @@ beforeAll(async () => {
   return async () => {
     // One relay has survived all of it, and has nothing to say about any.
     expect(relay.child.exitCode).toBeNull()
-    const { code } = await stop(relay.child)
+    const code = await stop(relay.child)
     kill()
     const [stdout, stderr] = await relay.output
     rmSync(folder, { recursive: true, force: true })

@@ -76,9 +76,8 @@ test('The relay records its part of a run: server and client spans, as long as t
   for (const { key } of [...resources, ...recorded]) expect(listed).toContain(key)
   expect(JSON.stringify(data)).not.toContain('secret')
 
-  const { code, tookMs } = await stop(child)
+  const code = await stop(child)
   expect(code).toBe(0)
-  expect(tookMs).toBeLessThan(2_500)
   const [stdout, stderr] = await output
   expect(stderr).toBe('')
   expect(JSON.parse(stdout.split('\n')[0] ?? '')).toMatchObject({ msg: 'relay listening', url })
@@ -134,10 +133,9 @@ test('SIGTERM in the middle of a stream ends it, keeps its spans, and exits 0', 
   })
   const { url, child, asCaller } = await startRelay({ SERVER_URL: server, RELAY_STORE: path })
   const answer = await fetch(`${url}/runs/${TRACE_ID}/events`, { headers: await asCaller() })
-  const { code, tookMs } = await stop(child)
+  const code = await stop(child)
   expect(await answer.text()).toBe('id: 1\ndata: {}\n\n')
   expect(code).toBe(0)
-  expect(tookMs).toBeLessThan(2_500)
   const again = await startRelay({ RELAY_STORE: path })
   expect((await lookUp(again.url)).rows.map(({ name }) => name)).toEqual(['GET /runs/{id}/events', 'GET'])
 })

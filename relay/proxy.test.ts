@@ -273,10 +273,9 @@ test('A client that leaves ends the request to the server, after its headers and
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {}\n\n')
       await answer
     }
-    const left = performance.now()
     client.abort()
+    // The server would go on for ever: only this ends the request to it.
     await closed
-    expect(performance.now() - left).toBeLessThan(500)
   }
 })
 
