@@ -1,35 +1,63 @@
-import { expect, it } from 'vitest'
-import { statesOnly } from './facts.ts'
+import { describe, expect, it } from 'vitest'
+import { objectionTo } from './facts.ts'
 
-const source = 'Cut build time by 40 % for 12 teams with Bazel and C#, without a maintenance window.'
+const source = 'Cut build time by 40 % for 12 teams with Bazel and C#'
 
-it.each([
-  ['the source itself', source],
-  [
-    'another word of the same meaning',
-    'Reduced build time by 40 % for 12 teams using Bazel and C#, without a maintenance window.',
-  ],
-  ['another order', 'For 12 teams, cut build time by 40 % without a maintenance window, with C# and Bazel.'],
-  ['something left out', 'Cut build time for 12 teams without a maintenance window.'],
-])('accepts %s', (_, rewording) => {
-  expect(statesOnly(rewording, source)).toBe(true)
+describe('a rewording may', () => {
+  it.each([
+    ['be the source itself', source, source],
+    ['open with a verb of the same meaning', 'Reduced build time by 40% for 12 teams with Bazel and C#.', source],
+    ['move a phrase', 'For 12 teams, cut build time with Bazel and C# by 40 %', source],
+    ['change the order of a list', 'Cut build time by 40 % for 12 teams with C# and Bazel.', source],
+    ['leave an item of a list out', 'Cut build time with C# by 40 %', source],
+    ['leave phrases out', 'Cut build time for 12 teams', source],
+    ['leave articles out and put them in', 'Fixed the bug', 'Fixed a bug'],
+    ['leave out what follows a comma', 'Ran Kafka, trained nobody', 'Ran Kafka, wrote Go services, trained nobody'],
+    ['leave out a sentence', 'Loves Go.', 'Works with Kafka at Acme. Loves Go.'],
+    ['change the order of sentences', 'Loves Go. Works with Kafka.', 'Works with Kafka. Loves Go.'],
+    ['be in any script', 'Построил мост', 'Построил мост'],
+  ])('%s', (_, rewording, own) => {
+    expect(objectionTo(rewording, own)).toBeUndefined()
+  })
 })
 
-it.each([
-  ['another number', 'Cut build time by 60 % without a window.'],
-  ['numbers that have changed places', 'Cut build time by 12 % for 40 teams without a window.'],
-  ['numbers in words', 'Cut build time for twelve hundred teams without a window.'],
-  ['an employer nobody named', 'Cut build time by 40 % at Initech without a window.'],
-  ['a tool in lower case', 'Cut build time by 40 % with kubernetes without a window.'],
-  ['a tool that opens the sentence', 'Kubernetes: cut build time without a window.'],
-  ['an employer that opens a sentence', 'Cut build time without a window. Google hired me.'],
-  ['a degree', 'Cut build time without a window, with a phd from harvard.'],
-  ['a role', 'Led 12 teams without a window.'],
-  ['the opposite', 'Increased build time by 40 % without a window.'],
-  ['a negation dropped', 'Cut build time by 40 % with a maintenance window.'],
-  ['nothing at all', '  '],
-  ['a character that no font of ours prints', 'Cut build time without 🚀'],
-  ['a text much longer than its source', 'Cut build time without a window. '.repeat(40)],
-])('refuses %s', (_, rewording) => {
-  expect(statesOnly(rewording, source)).toBe(false)
+describe('a rewording may not', () => {
+  it.each([
+    ['be empty', ' . ', source],
+    ['put a word in', 'Cut build time by 40 % with kubernetes', source],
+    ['change a figure', 'Cut build time by 60 %', source],
+    ['change the case of a name', 'Cut build time by 40 % with bazel', source],
+    ['let figures change places', 'Cut build time by 12 % for 40 teams', source],
+    ['let ends of a range change places', 'Went from 40 minutes to 12', 'Went from 12 minutes to 40'],
+    ['leave out how a sentence begins', 'Lead 12 people', 'Helped Anna to lead 12 people'],
+    ['leave out a word within a phrase', 'Managing of 12 people', 'Observed managing of 12 people'],
+    ['leave out a negation', 'Cut costs', 'Cut costs without a plan'],
+    ['leave out what restricts', 'Ran the shop', 'Ran the shop for 2 weeks'],
+    ['leave out a sentence that restricts', 'Ran the shop.', 'Ran the shop. It was only a simulation.'],
+    ['leave out who did it', 'Hired', 'Hired by Google'],
+    ['make a student a doctor', 'PhD', 'PhD in progress'],
+    ['make the first of what hung on something', 'President', 'Assistant to the dean, President of the club'],
+    ['hang a phrase on another clause', 'Ran Kafka, wrote Go for 12 teams', 'Ran Kafka for 12 teams, wrote Go'],
+    ['take a list apart that has one noun', 'Sold to IT', 'Sold to sales and IT teams'],
+    ['say a thing twice', 'Ran Kafka. Ran Kafka.', 'Ran Kafka.'],
+    ['turn what was done to somebody into what they did', 'Taught Java', 'Was taught Java'],
+    ['swap a verb for one that means more', 'Led 12 people', 'Helped 12 people'],
+    ['lose a symbol', 'Saved 5k', 'Saved <$5k'],
+    ['join words', 'Cut buildtime', 'Cut build time'],
+    ['hold a character that is not seen', 'Cut build\u200b time', 'Cut build time'],
+    ['look the same in another script', '\u0421ut build time', 'Cut build time'],
+  ])('%s', (_, rewording, own) => {
+    expect(objectionTo(rewording, own)).toBeTypeOf('string')
+  })
+})
+
+it('names the words that are not in the source', () => {
+  expect(objectionTo('Cut build time at Initech', source)).toBe('not in the source: "at", "Initech"')
+})
+
+it('gives up on a text that could be laid out in too many ways, and refuses it', () => {
+  const own = `Ran${' for it'.repeat(30)}`
+  expect(objectionTo(own, own)).toBeUndefined()
+  // Without a bound this would be tried in 30! ways.
+  expect(objectionTo(`${own} Ran`, own)).toBeTypeOf('string')
 })
