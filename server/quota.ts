@@ -90,7 +90,9 @@ export class TokenQuota {
   }
 
   #used(day: number, install: string): { tokens: number; resumes: number } {
-    const row = this.#database.prepare('SELECT tokens, resumes FROM used WHERE day = ? AND install = ?').get(day, install)
+    const row = this.#database
+      .prepare('SELECT tokens, resumes FROM used WHERE day = ? AND install = ?')
+      .get(day, install)
     return { tokens: Number(row?.tokens ?? 0), resumes: Number(row?.resumes ?? 0) }
   }
 

@@ -1,0 +1,63 @@
+/**
+ * The last look before anything is printed, whoever chose the words: every employer, title, date, degree and skill of a
+ * resume is its owner's, and every statement says no more than theirs. What a model may write is judged before
+ * (`rewording.ts`); this is what still holds when that has a mistake.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import { objectionTo } from './facts.ts'
+import { Failure } from './failure.ts'
+import type { Profile } from './request-contract.ts'
+import type { Resume } from './tailor.ts'
+
+/** Throws Failure('internal') with the reason `fact_check` when something in the resume is not in the profile. */
+export function checkFacts(resume: Resume, profile: Profile): void {
+  const founded =
+    isDeepStrictEqual(resume.basics, profile.basics) &&
+    (resume.summary === '' || isStatedIn(resume.summary, [profile.basics.summary ?? ''])) &&
+    areAmong(resume.work, profile.work) &&
+    areAmong(resume.projects, profile.projects) &&
+    isPartOf(resume.education, profile.education) &&
+    isPartOf(resume.certificates, profile.certificates) &&
+    isPartOf(resume.languages, profile.languages) &&
+    resume.skills.every((skill) =>
+      profile.skills?.some(
+        (own) =>
+          own.name === skill.name && own.level === skill.level && isPartOf(skill.keywords ?? [], own.keywords ?? []),
+      ),
+    )
+  if (!founded) throw new Failure('internal', { reason: 'fact_check' })
+}
+
+interface Entry {
+  highlights?: string[] | undefined
+}
+
+/** Each a different entry of the profile, and its statements that entry's own. */
+function areAmong(entries: readonly Entry[], own: readonly Entry[] = []): boolean {
+  const left = [...own]
+  return entries.every(({ highlights = [], ...rest }) => {
+    const at = left.findIndex(({ highlights: theirs = [], ...facts }) => {
+      const unused = [...theirs]
+      return isDeepStrictEqual(rest, facts) && highlights.every((text) => takeSource(text, unused))
+    })
+    if (at >= 0) left.splice(at, 1)
+    return at >= 0
+  })
+}
+
+/** No statement is the source of two. */
+function takeSource(text: string, unused: string[]): boolean {
+  const same = unused.findIndex((source) => source.trim() === text)
+  const at = same >= 0 ? same : unused.findIndex((source) => objectionTo(text, source) === undefined)
+  if (at >= 0) unused.splice(at, 1)
+  return at >= 0
+}
+
+function isStatedIn(text: string, sources: readonly string[]): boolean {
+  return sources.some((source) => source.trim() === text.trim() || objectionTo(text, source) === undefined)
+}
+
+function isPartOf(entries: readonly unknown[], own: readonly unknown[] = []): boolean {
+  return entries.every((entry) => own.some((theirs) => isDeepStrictEqual(entry, theirs)))
+}
