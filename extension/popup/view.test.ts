@@ -67,7 +67,7 @@ describe('while a run is under way', () => {
     expect(writing(0).statusText).toBe('Step 2 of 6 · waiting for words')
     expect(writing(1).statusText).toBe('Step 2 of 6 · 1 line written')
     expect(writing(7).statusText).toBe('Step 2 of 6 · 7 lines written')
-    expect(writing(1, true).statusText).toBe('Step 2 of 6 · correcting the wording')
+    expect(writing(1, true).statusText).toBe('Step 2 of 6 · correcting')
     expect(writing(7).announcement).toBe('Step 2 of 6: Choose what fits')
   })
 

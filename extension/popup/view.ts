@@ -179,7 +179,7 @@ function queueText(position: number | undefined): string | undefined {
 function writingText(run: RunState | undefined): string {
   if (run?.step !== 'llm' || !run.writing) return ''
   const { statements, correcting } = run.writing
-  if (correcting) return ' · correcting the wording'
+  if (correcting) return ' · correcting'
   if (statements === 0) return ' · waiting for words'
   return ` · ${statements === 1 ? '1 line' : `${statements} lines`} written`
 }
