@@ -32,7 +32,7 @@ const told: RunState = {
   ...done,
   terms: words.split(',').map((text, index) => ({ text, covered: index < 8 })),
   keywords: { matched: 8, total: 13 },
-  wording: { by: 'model', reworded: 6, dropped: 2, left: 3, resetsAt: startedAt },
+  wording: { by: 'model', reworded: 6, dropped: 2, left: 3, resetsAt: startedAt + 86_400_000 },
 }
 const writing: RunState = { ...run, step: 'llm', writing: { statements: 7, correcting: false } }
 const failed: RunState = {

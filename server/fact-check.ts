@@ -37,21 +37,13 @@ interface Entry {
 function areAmong(entries: readonly Entry[], own: readonly Entry[] = []): boolean {
   const left = [...own]
   return entries.every(({ highlights = [], ...rest }) => {
-    const at = left.findIndex(({ highlights: theirs = [], ...facts }) => {
-      const unused = [...theirs]
-      return isDeepStrictEqual(rest, facts) && highlights.every((text) => takeSource(text, unused))
-    })
+    const at = left.findIndex(
+      ({ highlights: theirs = [], ...facts }) =>
+        isDeepStrictEqual(rest, facts) && highlights.every((text) => isStatedIn(text, theirs)),
+    )
     if (at >= 0) left.splice(at, 1)
     return at >= 0
   })
-}
-
-/** No statement is the source of two. */
-function takeSource(text: string, unused: string[]): boolean {
-  const same = unused.findIndex((source) => source.trim() === text)
-  const at = same >= 0 ? same : unused.findIndex((source) => objectionTo(text, source) === undefined)
-  if (at >= 0) unused.splice(at, 1)
-  return at >= 0
 }
 
 function isStatedIn(text: string, sources: readonly string[]): boolean {

@@ -35,6 +35,8 @@ describe('a rewording may not', () => {
     ['leave out what restricts', 'Ran the shop', 'Ran the shop for 2 weeks'],
     ['leave out a sentence that restricts', 'Ran the shop.', 'Ran the shop. It was only a simulation.'],
     ['leave out who did it', 'Hired', 'Hired by Google'],
+    ['leave out how many did it', 'Supervised', 'Supervised by 3 managers'],
+    ['leave out that it is still to come', 'Certified administrator', 'Certified administrator, exam booked'],
     ['make a student a doctor', 'PhD', 'PhD in progress'],
     ['make the first of what hung on something', 'President', 'Assistant to the dean, President of the club'],
     ['hang a phrase on another clause', 'Ran Kafka, wrote Go for 12 teams', 'Ran Kafka for 12 teams, wrote Go'],

@@ -48,7 +48,9 @@ const RESTRICTING = new Set(
   failed tried attempted candidate pending draft proposed proposal simulated simulation mock hypothetical training
   student school class course courses workshop beginner basic basics elementary former formerly until once week weeks
   month months day days hour hours together jointly shared others simulator test trial pilot prototype demo
-  non-production`.split(/\s+/),
+  non-production booked scheduled starting upcoming future due exam applied enrolled admitted withdrawn declined offered
+  rejected shortlisted nominated runner-up game exercise hobby tutorial bootcamp hackathon fictional theory
+  theoretical second-hand alleged`.split(/\s+/),
 )
 
 /** After these a full stop ends no sentence. */
@@ -179,8 +181,8 @@ function groupsOf(sentence: readonly Word[]): Group[] {
 function isLoose(word: Word | undefined, before: Word | undefined, next: Word | undefined): boolean {
   if (!word || !next) return false
   const lower = word.text.toLowerCase()
-  // "by 40 %" may go, "by Anna" may not: what she did would be done by whoever sends the resume.
-  if (!LOOSE.has(lower) && !(lower === 'by' && /^\d/.test(next.text))) return false
+  // "by 40 %" may go, "by Anna" and "by 3 managers" may not: what they did would be done by whoever sends the resume.
+  if (!LOOSE.has(lower) && !(lower === 'by' && next.text.endsWith('%'))) return false
   if (before && (restricts(before) || LOOSE.has(before.text.toLowerCase()) || before.text === 'or')) return false
   return !next.text.endsWith('ing')
 }

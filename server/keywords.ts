@@ -11,6 +11,8 @@ export interface Keyword {
 
 /** Terms taken from one posting at most; beyond that they say little about it. */
 const MAX_KEYWORDS = 40
+/** No name of anything is longer. */
+const MAX_WORD_CHARACTERS = 40
 /** An ordinary word is a term when the posting says it so often. */
 const TELLING_TIMES = 3
 /** A word of the title counts as often as this. */
@@ -112,9 +114,9 @@ function tokensOf(text: string): Token[] {
   return [...text.matchAll(WORD)].flatMap((match) => {
     const [written] = match
     const start = match.index
-    // After a full stop, a bullet or a line's end a capital says nothing.
-    const opens =
-      /(^|[.!?:;•*–—-]\s*|\n\s*)$/.test(text.slice(Math.max(0, start - 4), start)) && !/\w-$/.test(text.slice(0, start))
+    // After a full stop, a bullet or a line's end a capital says nothing; within `Event-Driven` it does.
+    const before = text.slice(Math.max(0, start - 4), start)
+    const opens = (start === 0 || /([.!?:;•*–—-]\s*|\n\s*)$/.test(before)) && !/\p{L}-$/u.test(before)
     const named = /[+#.]/.test(written) || /\p{L}.*[\p{Lu}\p{N}]/u.test(written) || (!opens && /^\p{Lu}/u.test(written))
     const lower = written.toLowerCase()
     return (SAME.get(lower) ?? SAME.get(singular(lower)) ?? singular(lower))
@@ -176,7 +178,10 @@ export function keywordsOf({ title, description, company = '', location = '' }: 
 }
 
 const isNoTerm = (word: string) =>
-  COMMON.has(word) || /^\d/.test(word) || (word.length < 2 && word !== 'r' && word !== 'c')
+  word.length > MAX_WORD_CHARACTERS ||
+  COMMON.has(word) ||
+  /^\d/.test(word) ||
+  (word.length < 2 && word !== 'r' && word !== 'c')
 
 /** How many words from here make one term: a known compound, or two names that stand together (`Power Query`). */
 function compoundAt(tokens: readonly Token[], index: number, text: string, inTitle: ReadonlySet<string>): number {

@@ -212,10 +212,25 @@ it('ends with the run that asked', async () => {
   await expect(asked).rejects.toMatchObject({ code: 'interrupted' })
 })
 
-it('tells how much is written while it is written', async () => {
+it('tells how much is written while it is written, once a second at most', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  endpoint.behaviour = 'held'
+  const bullets = Array.from({ length: 60 }, (_, index) => ({ id: `w0.h${index}`, text: 'Did it.' }))
+  const turns = [{ role: 'user' as const, content: JSON.stringify({ resume: { summary: 'S', bullets } }) }]
   const texts: string[] = []
-  await llmFor().converse((one) => one.ask({ ...question, onText: (text) => texts.push(text) }), never)
+  const begun = Promise.withResolvers<void>()
+  const onText = (text: string) => {
+    texts.push(text)
+    begun.resolve()
+  }
+  const asked = llmFor().converse((one) => one.ask({ ...question, turns, onText }), never)
+  await begun.promise
+  vi.advanceTimersByTime(1_500)
+  endpoint.release()
+  await asked
+  vi.useRealTimers()
   expect(texts[0]).toBe('')
+  expect(texts.length, 'several pieces came, and one was told').toBe(2)
 })
 
 it('lets so many ask at once, tells the others how many are before them, and turns away who is too many', async () => {

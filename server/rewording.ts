@@ -33,7 +33,7 @@ const SYSTEM = `You tailor a resume to a job posting. The user message is one JS
 
 Choose the bullets that speak to the posting, best first within each job, and answer for each with its id and its text.
 You may change a text in these ways only:
-- leave out a phrase that begins with for, with, in, on, using, through, during, after, before, into, within, by + number;
+- leave out a phrase that begins with for, with, in, on, using, through, during, after, before, into, within, by + percentage;
 - move such a phrase elsewhere within its clause;
 - leave out what follows a comma, or a whole sentence; put sentences in another order;
 - change the order of the items of a list;

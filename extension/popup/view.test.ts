@@ -7,7 +7,8 @@ import { type PopupFacts, STALE_AFTER_MS, viewOf } from './view.ts'
 vi.mock('webextension-polyfill', () => ({ default: {} }))
 
 const START = 1_700_000_000_000
-const AT = new Date(START).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+const MIDNIGHT = START + 3_600_000
+const AT = new Date(MIDNIGHT).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
 const ended = { status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } } as const
 const run = (more: Partial<RunState> = {}): RunState => ({
   id: 'a1b2c3d4'.repeat(4),
@@ -112,14 +113,19 @@ describe('at the end', () => {
     [{ dropped: 2 }, ['2 rewordings were dropped because they said more than your profile does.']],
     [{ left: 3 }, ['About 3 more resumes can be reworded today.']],
     [{ left: 1 }, ['About 1 more resume can be reworded today.']],
-    [{ left: 0, resetsAt: START }, [`This was today’s last resume with rewordings. More at ${AT}.`]],
+    [{ left: 0, resetsAt: MIDNIGHT }, [`This was today’s last resume with rewordings. More at ${AT}.`]],
     [
-      { by: 'quota_used_up', left: 0, resetsAt: START },
+      { by: 'quota_used_up', left: 0, resetsAt: MIDNIGHT },
       [`Today’s rewordings are used up, so your own words were kept. More at ${AT}.`],
     ],
   ])('what became of the wording is told: %o', (wording, notes) => {
-    const told = { by: 'model', reworded: 4, dropped: 0, ...wording } as Wording
+    const told = { by: 'model', reworded: 4, dropped: 0, resetsAt: MIDNIGHT, ...wording } as Wording
     expect(view({ run: run({ ...ended, wording: told }) }).result?.notes).toEqual(notes)
+  })
+
+  test('what was left yesterday is not told today', () => {
+    const wording: Wording = { by: 'model', reworded: 4, dropped: 0, left: 1, resetsAt: MIDNIGHT }
+    expect(view({ run: run({ ...ended, wording }), now: MIDNIGHT }).result?.notes).toEqual([])
   })
 
   test.each(FAILURE_CODES)('%s is told with its advice', (code) => {

@@ -133,7 +133,7 @@ export function viewOf(facts: PopupFacts): PopupView {
       : {}),
     canReport: facts.run !== undefined && facts.run.status !== 'running' && !busy,
     asksConsent,
-    ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf) } : {}),
+    ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf, facts.now) } : {}),
     ...(failure ? { failure } : {}),
     ...(hintOf(status) && !asksConsent ? { hint: hintOf(status) } : {}),
   }
@@ -216,12 +216,12 @@ function stepsOf(status: PopupStatus, run: RunState | undefined): PopupView['ste
   })
 }
 
-function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>): NonNullable<PopupView['result']> {
+function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>, now: number): NonNullable<PopupView['result']> {
   const { keywords, terms = [] } = run
   return {
     fileName: pdf.fileName,
     facts: `${pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`} · ${sizeText(pdf.sizeBytes)}`,
-    notes: notesOf(run.wording),
+    notes: notesOf(run.wording, now),
     keywords: keywords?.total ? `Covers ${keywords.matched} of ${keywords.total} terms in the posting` : '',
     terms: {
       covered: terms.filter(({ covered }) => covered).map(({ text }) => text),
@@ -230,13 +230,15 @@ function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>): NonNullable
   }
 }
 
-function notesOf(wording: RunState['wording']): string[] {
+function notesOf(wording: RunState['wording'], now: number): string[] {
   if (!wording) return []
   const { by, dropped, left, resetsAt = 0 } = wording
   const again = `More at ${new Date(resetsAt).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}.`
   const notes: string[] = []
   if (dropped === 1) notes.push('1 rewording was dropped because it said more than your profile does.')
   if (dropped > 1) notes.push(`${dropped} rewordings were dropped because they said more than your profile does.`)
+  // What was left of another day says nothing about this one.
+  if (now >= resetsAt) return notes
   if (by === 'quota_used_up') notes.push(`Today’s rewordings are used up, so your own words were kept. ${again}`)
   else if (left === 0) notes.push(`This was today’s last resume with rewordings. ${again}`)
   else if (left === 1) notes.push('About 1 more resume can be reworded today.')
