@@ -11,22 +11,24 @@ import type { Profile } from './request-contract.ts'
 import type { Resume } from './tailor.ts'
 
 /** Throws Failure('internal') with the reason `fact_check` when something in the resume is not in the profile. */
-export function checkFacts(resume: Resume, profile: Profile): void {
+export function checkFacts({ summary, work, projects, skills, keywords: _, ...rest }: Resume, profile: Profile): void {
   const founded =
-    isDeepStrictEqual(resume.basics, profile.basics) &&
-    (resume.summary === '' || isStatedIn(resume.summary, [profile.basics.summary ?? ''])) &&
-    areAmong(resume.work, profile.work) &&
-    areAmong(resume.projects, profile.projects) &&
-    isPartOf(resume.education, profile.education) &&
-    isPartOf(resume.certificates, profile.certificates) &&
-    isPartOf(resume.languages, profile.languages) &&
-    resume.skills.every((skill) =>
+    (summary === '' || isStatedIn(summary, [profile.basics.summary ?? ''])) &&
+    areAmong(work, profile.work) &&
+    areAmong(projects, profile.projects) &&
+    skills.every(({ keywords = [], ...skill }) =>
       profile.skills?.some(
-        (own) =>
-          own.name === skill.name && own.level === skill.level && isPartOf(skill.keywords ?? [], own.keywords ?? []),
+        ({ keywords: theirs = [], ...own }) => isDeepStrictEqual(skill, own) && isPartOf(keywords, theirs),
       ),
-    )
+    ) &&
+    // Whatever else a resume has, or will have, is the profile's as it is, or a part of it.
+    Object.entries(rest).every(([section, entries]) => isOwn(entries, profile[section]))
   if (!founded) throw new Failure('internal', { reason: 'fact_check' })
+}
+
+function isOwn(section: unknown, theirs: unknown): boolean {
+  if (!Array.isArray(section)) return isDeepStrictEqual(section, theirs)
+  return isPartOf(section, Array.isArray(theirs) ? theirs : [])
 }
 
 interface Entry {

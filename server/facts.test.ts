@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { objectionTo } from './facts.ts'
 
@@ -62,4 +63,51 @@ it('gives up on a text that could be laid out in too many ways, and refuses it',
   expect(objectionTo(own, own)).toBeUndefined()
   // Without a bound this would be tried in 30! ways.
   expect(objectionTo(`${own} Ran`, own)).toBeTypeOf('string')
+})
+
+/** Words of every kind that matters, and sentences of them; a rewording is a sentence taken apart and put together. */
+const WORDS =
+  'Helped Ran wrote 12 40% $5k teams services Kafka C# Google time for with in by of to at as from without not about and , .'
+const someWords = fc.array(fc.constantFrom(...WORDS.split(' ')), { minLength: 1, maxLength: 14 })
+const asText = (words: readonly string[]) => words.join(' ').replace(/ ([,.])/g, '$1')
+const bare = (text: string) => text.split(/[\s,.]+/).filter((word) => word && word.toLowerCase() !== 'and')
+const timesOf = (words: readonly string[]) => Map.groupBy(words, (word) => word.toLowerCase())
+
+it('takes nothing, whatever is done to a text, that holds a word more or a restriction less', () => {
+  let taken = 0
+  const shuffled = someWords.chain((words) =>
+    fc.record({
+      words: fc.constant(words),
+      told: fc.oneof(
+        fc.shuffledSubarray(words, { minLength: 1 }),
+        fc.subarray(words, { minLength: 1 }),
+        fc.tuple(fc.subarray(words), someWords).map(([some, more]) => [...some, ...more]),
+      ),
+    }),
+  )
+  fc.assert(
+    fc.property(shuffled, ({ words, told }) => {
+      const [source, rewording] = [asText(words), asText(told)]
+      if (objectionTo(rewording, source) !== undefined) return
+      taken++
+      const [own, theirs] = [bare(source), bare(rewording)]
+      const stated = timesOf(own)
+      const said = timesOf(theirs)
+      for (const [word, times] of said) expect(times.length, word).toBeLessThanOrEqual(stated.get(word)?.length ?? 0)
+      for (const word of ['helped', 'not', 'without', 'about']) {
+        expect(said.get(word)?.length ?? 0, word).toBe(stated.get(word)?.length ?? 0)
+      }
+      // What a figure counts is what it counted.
+      for (const [index, word] of theirs.entries()) {
+        const counted = theirs[index + 1]
+        if (!/\d/.test(word) || !/^(teams|services)$/.test(counted ?? '')) continue
+        expect(
+          own.some((figure, at) => figure === word && own[at + 1] === counted),
+          `${word} ${counted}`,
+        ).toBe(true)
+      }
+    }),
+    { numRuns: 5_000, seed: 5 },
+  )
+  expect(taken).toBeGreaterThan(200)
 })
