@@ -197,10 +197,14 @@ function listOf(phrase: Word[]): Phrase {
     if (word.text !== 'and') items.at(-1)?.push(word)
   }
   const list = items.filter((item) => item.length > 0)
-  if (!first || list.length < 2 || list.at(-1)?.length !== 1 || rest.some(({ text }) => text === 'or')) {
-    return { head: words, items: [] }
-  }
-  return { head: [first], items: list }
+  const isList =
+    first?.after === '' &&
+    first.text.toLowerCase() !== 'by' &&
+    rest[0]?.text !== 'and' &&
+    list.length > 1 &&
+    list.at(-1)?.length === 1 &&
+    !rest.some(({ text }) => text === 'or' || LOOSE.has(text.toLowerCase()))
+  return isList ? { head: [first], items: list } : { head: words, items: [] }
 }
 
 function withoutAnd(words: Word[]): Word[] {
@@ -225,6 +229,8 @@ function isLaidOutIn(told: readonly Word[], groups: readonly Group[], budget: { 
       const end = endOfPhrase(told, at, phrase)
       if (end !== undefined && from(end, lead, new Set([...used, phrase]))) return true
     }
+    // With nothing between them, `for 12` and `services` would be twelve services.
+    if (at > 0 && !isApart(told, at, lead >= 0)) return false
     // Leads keep their order: only the first can stand alone, whatever follows it may hang on it.
     for (let next = lead + 1; next < groups.length && (lead >= 0 || next === 0); next++) {
       const passed = lead < 0 ? [] : [...unsaid(groups[lead], used), ...groups.slice(lead + 1, next).flatMap(wordsIn)]
@@ -244,7 +250,9 @@ function endOfPhrase(told: readonly Word[], at: number, { head, items }: Phrase)
   const left = [...items]
   let end = at + head.length
   for (;;) {
-    const joined = end > at + head.length && told[end]?.text === 'and' ? end + 1 : end
+    const isFirst = end === at + head.length
+    const joined = !isFirst && told[end]?.text === 'and' ? end + 1 : end
+    if (!isFirst && !isApart(told, joined, true)) break
     const found = left.findIndex((item) => startsWith(told, joined, item, false))
     if (found < 0) break
     end = joined + (left.splice(found, 1)[0]?.length ?? 0)
@@ -253,10 +261,19 @@ function endOfPhrase(told: readonly Word[], at: number, { head, items }: Phrase)
   return some && !left.flat().some(restricts) ? end : undefined
 }
 
+/** Whether a comma, or an `and` where that will do, stands before the word. */
+function isApart(told: readonly Word[], at: number, byAnd: boolean): boolean {
+  const before = told[at - 1]
+  return before !== undefined && (/[,;]/.test(before.after) || (byAnd && before.text === 'and'))
+}
+
 function startsWith(told: readonly Word[], at: number, words: readonly Word[], asLead: boolean): boolean {
   return words.every((own, index) => {
     const word = told[at + index]
-    return word !== undefined && (same(word, own) || (asLead && index === 0 && sameMeaning(word, own)))
+    if (word === undefined) return false
+    // Within a phrase a comma keeps apart what is not one.
+    if (index < words.length - 1 && word.after !== own.after) return false
+    return same(word, own) || (asLead && index === 0 && sameMeaning(word, own))
   })
 }
 
