@@ -92,6 +92,20 @@ it('sends the schema, asks for the usage, and takes nothing from the environment
   expect(JSON.stringify(sent?.headers)).not.toContain('org-of-somebody')
 })
 
+it.each([
+  ['https://api.openai.com/v1', 'openai', 443],
+  ['https://api.groq.com/openai/v1', 'groq', 443],
+  ['https://ours.openai.azure.com/openai/v1', 'azure.ai.openai', 443],
+  ['http://notgroq.com.example:8080/v1', 'openai', 8080],
+])('names who serves the model at %s: %s', async (baseUrl, provider, port) => {
+  const refused = async () => new Response('{}', { status: 401 })
+  const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(refused)
+  await ask('ok', { baseUrl }).catch(() => undefined)
+  fetching.mockRestore()
+  const { hostname } = new URL(baseUrl)
+  expect(chat()).toMatchObject({ 'gen_ai.provider.name': provider, 'server.address': hostname, 'server.port': port })
+})
+
 it('keeps the session\u2019s baggage from the provider', async () => {
   const seen: unknown[] = []
   const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => {
