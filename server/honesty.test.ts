@@ -131,6 +131,33 @@ describe('no fact that is not in the profile is printed when a model', () => {
   })
 })
 
+it('tells that a model writes, in counts and without a word, and the run is under way', async () => {
+  endpoint.next = ['held']
+  const posting = { source: 'json-ld', title: 'Engineer', company: 'Acme', location: '', description: DUTIES }
+  const headers = { [SERVER_KEY_HEADER]: KEY, 'content-type': 'application/json' }
+  const body = JSON.stringify({ profile: PROFILE, posting })
+  const run = Run.parse(await (await app.request('/generate', { method: 'POST', body, headers })).json())
+  const stream = (await app.request(run.events, { headers })).body?.getReader()
+  let seen = ''
+  const until = async (text: string) => {
+    while (!seen.includes(text)) {
+      const { value, done } = (await stream?.read()) ?? { done: true }
+      if (done) throw new Error(`The stream ended without ${text}: ${seen}`)
+      seen += new TextDecoder().decode(value)
+    }
+  }
+  await until('"writing"')
+  expect(await (await app.request(`/runs/${run.id}`, { headers })).json()).toMatchObject({ status: 'running' })
+  endpoint.release()
+  await until('"done"')
+  const events = [...seen.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? '') as RunEvent)
+  expect(events.slice(0, 2)).toEqual([
+    { type: 'stage', stage: 'llm', state: 'started' },
+    { type: 'writing', statements: 0, correcting: false },
+  ])
+  await stream?.cancel()
+})
+
 it('tells how many rewordings were dropped', async () => {
   const lies = { 'w0.h1': 'Ran NASA', 'w1.h0': 'Repaired 140 bugs', summary: 'Astronaut' }
   expect((await print(answerOf(lies))).done).toMatchObject({ wording: { reworded: 1, dropped: 2 } })
