@@ -81,6 +81,8 @@ export const ATTR_KEYWORDS_TOTAL = 'pass_ats.keywords.total'
 export const ATTR_BULLETS_SELECTED = 'pass_ats.bullets.selected'
 /** Rewordings refused because they held a fact that is not in the profile; the person's own words were kept. */
 export const ATTR_BULLETS_REFUSED = 'pass_ats.bullets.refused'
+/** Bullets and remarks left out because two pages have no room for them. */
+export const ATTR_BULLETS_LEFT_OUT = 'pass_ats.bullets.left_out'
 /** Tectonic format: `latex`. */
 export const ATTR_COMPILE_FORMAT = 'pass_ats.compile.format'
 /** TeX passes run. */
@@ -101,6 +103,10 @@ export const ATTR_LATEX_LENGTH = 'pass_ats.latex.length'
 export const ATTR_PDF_PAGES = 'pass_ats.pdf.pages'
 /** Size of the PDF, bytes. */
 export const ATTR_PDF_SIZE = 'pass_ats.pdf.size'
+/** Checks of the PDF that passed: size, readable, pages, fonts_embedded, text, text_on_page, links, outline, title, language. */
+export const ATTR_PDF_CHECKS_PASSED = 'pass_ats.pdf.checks.passed'
+/** Checks of the PDF that failed, of the same list. */
+export const ATTR_PDF_CHECKS_FAILED = 'pass_ats.pdf.checks.failed'
 /** Characters of text that can be extracted from the PDF. */
 export const ATTR_PDF_TEXT_LENGTH = 'pass_ats.pdf.text.length'
 /** Events sent on this SSE connection. */

@@ -142,6 +142,11 @@ export const FAILURES = {
     message: 'The writing service gave an answer we could not use.',
     advice: 'Try again. If it happens again, report it with the ID below.',
   },
+  resume_too_long: {
+    status: 422,
+    message: 'Your profile does not fit on two pages, even without its bullets.',
+    advice: 'Open the options and shorten what is named below, or take old entries out, then press Generate again.',
+  },
   unsupported_character: {
     status: 422,
     message: 'Your profile has a character that our fonts cannot print.',
@@ -246,6 +251,8 @@ interface RunEvents {
     fileName: string
     keywordsMatched: number
     keywordsTotal: number
+    /** Bullets and remarks that two pages had no room for. */
+    leftOut: number
   }
   failed: { failure: FailureBody }
 }
@@ -255,7 +262,14 @@ export type RunEvent = { [Type in keyof RunEvents]: { type: Type } & RunEvents[T
 const EVENT_FIELDS: { [Type in keyof RunEvents]: Fields<RunEvents[Type]> } = {
   queued: { ahead: isCount },
   stage: { stage: isOneOf(SERVER_STAGES), state: isOneOf(['started', 'finished']) },
-  done: { pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+  done: {
+    pages: isCount,
+    sizeBytes: isCount,
+    fileName: isText,
+    keywordsMatched: isCount,
+    keywordsTotal: isCount,
+    leftOut: isCount,
+  },
   failed: { failure: isFailureBody },
 }
 export const RunEvent = shape<RunEvent>('an event', (value) => {

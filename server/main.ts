@@ -14,6 +14,7 @@ import { Llm } from './llm.ts'
 import { Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
+import { typefaceOf } from './typeface.ts'
 import { Working } from './working.ts'
 
 const config = readConfig(process.env)
@@ -37,6 +38,8 @@ const tectonic = new Tectonic({
   queueLimit: 64,
 })
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+// Measured now, so that the first run need not wait for it; what is wrong, that run will say.
+void typefaceOf(tectonic, template).catch(() => {})
 const runs = new Runs(config.distDir)
 const working = new Working()
 const shutdown = new AbortController()

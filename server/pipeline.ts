@@ -14,13 +14,16 @@ import {
 } from '../names.ts'
 import type { ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
-import { renderLatex } from './latex.ts'
+import { MAX_PAGES } from './fit.ts'
+import { keywordsOf, score } from './keywords.ts'
+import { type LatexDocument, renderLatex } from './latex.ts'
 import type { Llm } from './llm.ts'
-import { validatePdf } from './pdf.ts'
+import { countPages, validatePdf } from './pdf.ts'
 import type { GenerateRequest } from './request-contract.ts'
 import type { RunLog } from './runs.ts'
-import { tailor } from './tailor.ts'
+import { type Resume, tailor } from './tailor.ts'
 import type { Tectonic } from './tectonic.ts'
+import { type Typeface, typefaceOf } from './typeface.ts'
 
 const SPAN_OF: Record<ServerStage, string> = {
   llm: SPAN_LLM,
@@ -63,19 +66,38 @@ export async function runPipeline(
     const { signal } = run.abort
     begin('llm')
     const resume = await stage('llm', () => tailor(request, llm, signal))
+    const typeface = await untilAborted(typefaceOf(tectonic, template), signal).catch(Failure.from)
+    if (typeface instanceof Failure) {
+      // Measuring is compiling: what stands in its way would stand in the way of the resume.
+      begin('compile')
+      return await stage('compile', () => Promise.reject(typeface))
+    }
     begin('latex')
-    const document = await stage('latex', async () => renderLatex(resume, template))
-    const { pdf } = await stage('compile', () =>
-      tectonic.compile(document.tex, {
+    const render = rendering(request, resume, typeface, template)
+    let document = await stage('latex', async () => render(0))
+    let compiling = false
+    const compile = ({ tex }: LatexDocument) =>
+      tectonic.compile(tex, {
         trust: 'own',
         signal,
         onQueued: (ahead) => run.append({ type: 'queued', ahead }),
-        onTurn: () => begin('compile'),
-      }),
-    )
+        onTurn: () => {
+          if (!compiling) begin('compile')
+          compiling = true
+        },
+      })
+    const pdf = await stage('compile', async () => {
+      let compiled = await compile(document)
+      for (const spare of SPARE_ON_RETRY) {
+        if ((await countPages(compiled.pdf)) <= MAX_PAGES) break
+        document = render(spare)
+        compiled = await compile(document)
+      }
+      return compiled.pdf
+    })
     begin('validate')
     const { pages, sizeBytes } = await stage('validate', async () => {
-      const valid = await validatePdf(pdf, document.mustContain)
+      const valid = await validatePdf(pdf, document)
       await publish(run, pdf)
       return valid
     })
@@ -86,6 +108,7 @@ export async function runPipeline(
       fileName: fileNameOf(request),
       keywordsMatched: resume.keywords.matched,
       keywordsTotal: resume.keywords.total,
+      leftOut: document.leftOut,
     })
     log.info({ run: run.id, request_id: run.requestId, pages, sizeBytes }, 'run done')
   } catch (error) {
@@ -95,6 +118,25 @@ export async function runPipeline(
     const { code, reason } = failure
     log.warn({ run: run.id, request_id: run.requestId, code, reason, cause: causeOf(failure) }, 'run failed')
   }
+}
+
+// What was reckoned to fit and did not is over by a row or two: less is printed, by rows of 12 points.
+const SPARE_ON_RETRY = [36, 120]
+
+function rendering({ profile, posting }: GenerateRequest, resume: Resume, typeface: Typeface, template: string) {
+  const keywords = keywordsOf(posting)
+  const fitOf = (bullet: string) => score(bullet, keywords)
+  return (spare: number) => renderLatex(resume, { typeface, template, profile, fitOf, spare })
+}
+
+/** The same promise, and Failure('interrupted') as soon as nobody waits for it. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const give = () => reject(new Failure('interrupted'))
+    if (signal.aborted) give()
+    else signal.addEventListener('abort', give, { once: true })
+  })
+  return Promise.race([promise, aborted])
 }
 
 /** Runs one stage in its span; a failure marks the span with its code, and goes on. */

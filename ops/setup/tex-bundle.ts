@@ -21,6 +21,7 @@ const PACKAGES = [
   'lmodern',
   'fonts-lmodern',
   'fonts-cmu',
+  'fonts-dejavu-core',
 ]
 
 /** Folders with TeX input, most wanted first: the bundle is flat, and of two files of one name the first is kept. */
