@@ -13,6 +13,8 @@ const SIZE: Partial<Record<Line['kind'], number>> = { name: 2.07, heading: 1.2 }
 
 export interface Chosen {
   lines: Line[]
+  /** Pages they take, as far as can be reckoned. */
+  pages: number
   /** Bullets and remarks that there was no room for. */
   leftOut: number
 }
@@ -24,8 +26,8 @@ export interface Chosen {
  */
 export function chooseLines(lines: readonly Line[], typeface: Typeface, spare = 0): Chosen {
   const rows = new Map(lines.map((line) => [line, rowsOf(line, typeface)]))
-  const fits = (without: ReadonlySet<Line>) =>
-    pagesOf(withoutEmptyParts(lines.filter((line) => !without.has(line))), rows, typeface, spare) <= MAX_PAGES
+  const rest = (without: ReadonlySet<Line>) => withoutEmptyParts(lines.filter((line) => !without.has(line)))
+  const fits = (without: ReadonlySet<Line>) => pagesOf(rest(without), rows, typeface, spare) <= MAX_PAGES
   const spendable = lines.filter((line) => line.worth !== undefined).sort((a, b) => (a.worth ?? 0) - (b.worth ?? 0))
 
   // The smallest number of the least worthy without which the rest fits, by halving.
@@ -42,7 +44,7 @@ export function chooseLines(lines: readonly Line[], typeface: Typeface, spare = 
     out.delete(line)
     if (!fits(out)) out.add(line)
   }
-  return { lines: withoutEmptyParts(lines.filter((line) => !out.has(line))), leftOut: out.size }
+  return { lines: rest(out), pages: pagesOf(rest(out), rows, typeface, spare), leftOut: out.size }
 }
 
 /** Headings under which nothing stands go with what stood there. */

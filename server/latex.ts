@@ -30,6 +30,8 @@ export interface LatexDocument {
   language: string
   /** Field of the profile by line of `tex`, counted from 1; undefined for lines that are the template's. */
   fields: (string | undefined)[]
+  /** Pages, as far as can be reckoned before it is typeset. */
+  pages: number
   /** Bullets and remarks that were left out for want of room. */
   leftOut: number
 }
@@ -54,7 +56,7 @@ export function renderLatex(
   { typeface, template = TEMPLATE, profile, fitOf, spare = 0 }: RenderOptions,
 ): LatexDocument {
   const all = linesOf(resume, fitOf)
-  const { lines, leftOut } = chooseLines(all, typeface, spare)
+  const { lines, pages, leftOut } = chooseLines(all, typeface, spare)
   const name = printable(resume.basics.name)
   const title = `Resume of ${name}`
   const language = languageOf(all.flatMap(({ runs }) => runs.map(({ text }) => text)).join('\n'))
@@ -83,6 +85,7 @@ export function renderLatex(
     title,
     language,
     fields,
+    pages,
     leftOut,
   }
 }

@@ -28,8 +28,9 @@ const WORTH = { remark: 0.35, courses: 0.3, interests: 0.15, references: 0.1 } a
 
 /** Ties keep a part together in its row. */
 const tied = (text: string) => text.replaceAll(' ', '\u00a0')
-/** No row begins with a unit. */
-const tiedUnits = (text: string) => text.replace(/(?<=\d) (?=[%\u2030\u00b0\p{Sc}])/gu, '\u00a0')
+/** No row begins with a unit, and none ends in a hyphen, which poppler would take for hyphenation and leave out. */
+const tiedWhereNeeded = (text: string) =>
+  text.replace(/(?<=\d) (?=[%\u2030\u00b0\p{Sc}])|(?<=[-\u2010\u2011]) /gu, '\u00a0')
 const BAR: Run = { text: ' | ', isBar: true }
 
 /** Fit of a text to the posting, 0 and more. */
@@ -39,7 +40,7 @@ export type Fit = (text: string) => number
 export function linesOf(resume: Resume, fitOf: Fit = () => 0): Line[] {
   const lines: Line[] = []
   const add = (kind: Line['kind'], field: string, runs: (Run | undefined)[], worth?: number) => {
-    const clean = runs.flatMap((run) => (run?.text ? [{ ...run, text: tiedUnits(run.text) }] : []))
+    const clean = runs.flatMap((run) => (run?.text ? [{ ...run, text: tiedWhereNeeded(run.text) }] : []))
     if (clean.length > 0) lines.push({ kind, field, runs: clean, ...(worth !== undefined && { worth }) })
   }
   const entry = (field: string, ...parts: (Run | undefined)[]) => add('entry', field, barred(parts))
@@ -90,7 +91,7 @@ export function linesOf(resume: Resume, fitOf: Fit = () => 0): Line[] {
           .join(', ')
         const when = period(school.startDate, school.endDate)
         const score = printable(school.score ?? '')
-        entry(field, bold(degree), linked(school.institution, school.url), when, { text: tied(score) })
+        entry(field, bold(degree), linked(school.institution, school.url), { text: tied(score) }, when)
         const courses = list(school.courses)
         note(`${field}.courses`, courses && `Courses: ${courses}`, WORTH.courses / (1 + index / 4))
       }

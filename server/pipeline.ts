@@ -89,7 +89,7 @@ export async function runPipeline(
     const pdf = await stage('compile', async () => {
       let compiled = await compile(document)
       for (const spare of SPARE_ON_RETRY) {
-        if ((await countPages(compiled.pdf)) <= MAX_PAGES) break
+        if (document.pages < MAX_PAGES || (await countPages(compiled.pdf)) <= MAX_PAGES) break
         document = render(spare)
         compiled = await compile(document)
       }
