@@ -59,7 +59,7 @@ export function renderLatex(
   const { lines, pages, leftOut } = chooseLines(all, typeface, spare)
   const name = printable(resume.basics.name)
   const title = `Resume of ${name}`
-  const language = languageOf(all.flatMap(({ runs }) => runs.map(({ text }) => text)).join('\n'))
+  const language = languageOf(all.flatMap((line) => (isProse(line) ? [textOf(line.runs)] : [])).join('\n'))
   const body: { tex: string; field?: string }[] = [
     { tex: `\\describe{${pdfText(title)}}{${pdfText(name)}}{${language}}` },
     ...lines.flatMap((line, index) => {
@@ -89,6 +89,10 @@ export function renderLatex(
     leftOut,
   }
 }
+
+/** Names of people, places and tools are of no language. */
+const isProse = ({ kind, field }: Line) =>
+  kind === 'bullet' || kind === 'headline' || (kind === 'note' && !/^(skills|languages)/.test(field))
 
 const textOf = (runs: readonly Run[]) => runs.map(({ text }) => text).join('')
 
