@@ -31,6 +31,8 @@ export interface RunState {
   posting?: { title: string; company: string }
   /** Present when done. `sizeBytes` of the PDF as delivered. */
   pdf?: { fileName: string; pages: number; sizeBytes: number }
+  /** Bullets and remarks that two pages had no room for; present when done. */
+  leftOut?: number
   /** Terms of the posting that the profile covers; present when done. */
   keywords?: { matched: number; total: number }
   /** Present when failed. */
