@@ -3,6 +3,7 @@ import { readToolchain } from '../ops/setup/toolchain.ts'
 import { MAX_PAGES } from './fit.ts'
 import { renderLatex, TEMPLATE } from './latex.ts'
 import { countPages, validatePdf } from './pdf.ts'
+import { compileToFit } from './pipeline.ts'
 import { Profile } from './request-contract.ts'
 import { type Resume, tailor } from './tailor.ts'
 import { Tectonic } from './tectonic.ts'
@@ -104,6 +105,26 @@ it('says what to shorten when facts alone take more than two pages', async () =>
   expect(() => renderLatex(resume, { typeface })).toThrow(
     expect.objectContaining({ code: 'resume_too_long', detail: 'the longest part is “skills”' }),
   )
+})
+
+it('prints less when the pages have become more than was reckoned', async () => {
+  // Room that is not measured: nobody describes a resume while measuring.
+  const taller = TEMPLATE.replace(
+    '@BODY@',
+    () => '\\let\\d\\describe\\def\\describe#1#2#3{\\d{#1}{#2}{#3}\\vspace*{50pt}}@BODY@',
+  )
+  const resume = await untailored(career(12, 12))
+  const render = (spare: number) => renderLatex(resume, { typeface, template: taller, spare })
+  const reckoned = render(0)
+  const compiled: number[] = []
+  const { document, pdf } = await compileToFit(reckoned, render, async (each) => {
+    const made = await compile(each.tex)
+    compiled.push(await countPages(made))
+    return made
+  })
+  expect([compiled[0], compiled.at(-1)]).toEqual([3, 2])
+  expect(document.leftOut).toBeGreaterThan(reckoned.leftOut)
+  await expect(validatePdf(pdf, document)).resolves.toMatchObject({ pages: 2 })
 })
 
 it('never leaves a heading or a job alone at the end of a page', async () => {

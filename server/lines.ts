@@ -26,8 +26,8 @@ export interface Line {
 const WEIGHT = { work: 1, projects: 0.7, volunteer: 0.6 } as const
 const WORTH = { remark: 0.35, courses: 0.3, interests: 0.15, references: 0.1 } as const
 
-/** Ties keep a part together in its row. */
-const tied = (text: string) => text.replaceAll(' ', '\u00a0')
+/** Ties keep a part together in its row; one that would need most of a row is none. */
+const tied = (text: string) => (text.length > 45 ? text : text.replaceAll(' ', '\u00a0'))
 /** No row begins with a unit, and none ends in a hyphen, which poppler would take for hyphenation and leave out. */
 const tiedWhereNeeded = (text: string) =>
   text.replace(/(?<=\d) (?=[%\u2030\u00b0\p{Sc}])|(?<=[-\u2010\u2011]) /gu, '\u00a0')
@@ -44,7 +44,8 @@ export function linesOf(resume: Resume, fitOf: Fit = () => 0): Line[] {
     if (clean.length > 0) lines.push({ kind, field, runs: clean, ...(worth !== undefined && { worth }) })
   }
   const entry = (field: string, ...parts: (Run | undefined)[]) => add('entry', field, barred(parts))
-  const note = (field: string, text: string | undefined, worth?: number) => add('note', field, [plain(text)], worth)
+  const note = (field: string, text: string | Run | undefined, worth?: number) =>
+    add('note', field, [typeof text === 'object' ? text : plain(text)], worth)
   const section = (title: string, write: () => void) => {
     const before = lines.length
     add('heading', '', [{ text: title, bold: true }])
@@ -147,11 +148,11 @@ export function linesOf(resume: Resume, fitOf: Fit = () => 0): Line[] {
     }
   })
   section('Languages', () => {
-    note('languages', list(resume.languages.map(({ language, fluency }) => withRemark(language, fluency))))
+    note('languages', listOfTied(resume.languages.map(({ language, fluency }) => withRemark(language, fluency))))
   })
   section('Interests', () => {
     const all = (resume.interests ?? []).map(({ name, keywords }) => withRemark(name, list(keywords)))
-    note('interests', list(all), WORTH.interests)
+    note('interests', listOfTied(all), WORTH.interests)
   })
   section('References', () => {
     for (const [index, { name, reference }] of (resume.references ?? []).entries()) {
@@ -216,6 +217,12 @@ const list = (parts: readonly (string | undefined)[] | undefined) =>
     .map((part) => printable(part ?? ''))
     .filter(Boolean)
     .join(', ')
+const listOfTied = (parts: readonly (string | undefined)[]): Run => ({
+  text: parts
+    .map((part) => tied(printable(part ?? '')))
+    .filter(Boolean)
+    .join(', '),
+})
 const withRemark = (name: string | undefined, remark: string | undefined) =>
   remark ? `${name ?? ''} (${remark})` : name
 

@@ -74,10 +74,10 @@ export async function runPipeline(
     }
     begin('latex')
     const render = rendering(request, resume, typeface, template)
-    let document = await stage('latex', async () => render(0))
+    const rendered = await stage('latex', async () => render(0))
     let compiling = false
-    const compile = ({ tex }: LatexDocument) =>
-      tectonic.compile(tex, {
+    const compile = async ({ tex }: LatexDocument) => {
+      const { pdf } = await tectonic.compile(tex, {
         trust: 'own',
         signal,
         onQueued: (ahead) => run.append({ type: 'queued', ahead }),
@@ -86,15 +86,9 @@ export async function runPipeline(
           compiling = true
         },
       })
-    const pdf = await stage('compile', async () => {
-      let compiled = await compile(document)
-      for (const spare of SPARE_ON_RETRY) {
-        if (document.pages < MAX_PAGES || (await countPages(compiled.pdf)) <= MAX_PAGES) break
-        document = render(spare)
-        compiled = await compile(document)
-      }
-      return compiled.pdf
-    })
+      return pdf
+    }
+    const { document, pdf } = await stage('compile', () => compileToFit(rendered, render, compile))
     begin('validate')
     const { pages, sizeBytes } = await stage('validate', async () => {
       const valid = await validatePdf(pdf, document)
@@ -120,8 +114,24 @@ export async function runPipeline(
   }
 }
 
-// What was reckoned to fit and did not is over by a row or two: less is printed, by rows of 12 points.
+// What was reckoned to fit and did not is over by a few rows of 12 points.
 const SPARE_ON_RETRY = [36, 120]
+
+/** Compiles, and again with less on the pages when they have become too many; after the last try, whatever it is. */
+export async function compileToFit(
+  document: LatexDocument,
+  render: (spare: number) => LatexDocument,
+  compile: (document: LatexDocument) => Promise<Uint8Array>,
+): Promise<{ document: LatexDocument; pdf: Uint8Array }> {
+  let pdf = await compile(document)
+  for (const spare of SPARE_ON_RETRY) {
+    // One page reckoned is not three: most resumes need not be opened for this.
+    if (document.pages < MAX_PAGES || (await countPages(pdf)) <= MAX_PAGES) break
+    document = render(spare)
+    pdf = await compile(document)
+  }
+  return { document, pdf }
+}
 
 function rendering({ profile, posting }: GenerateRequest, resume: Resume, typeface: Typeface, template: string) {
   const keywords = keywordsOf(posting)
