@@ -10,6 +10,7 @@ export const MAX_PAGES = 2
 
 /** Times the size of the text; another template may have others, and then the first guess is a little off. */
 const SIZE: Partial<Record<Line['kind'], number>> = { name: 2.07, heading: 1.2 }
+const sizeOf = ({ kind }: Line) => SIZE[kind] ?? 1
 
 export interface Chosen {
   lines: Line[]
@@ -58,8 +59,9 @@ export function announces(line: Line, next: Line | undefined): boolean {
 }
 
 /** In how many rows TeX sets a line: it breaks at spaces only, and makes them neither wider nor narrower. */
-function rowsOf({ kind, runs }: Line, typeface: Typeface): number {
-  const size = SIZE[kind] ?? 1
+function rowsOf(line: Line, typeface: Typeface): number {
+  const { kind, runs } = line
+  const size = sizeOf(line)
   const measure = typeface.room.textWidth - (kind === 'bullet' ? typeface.room.indent : 0)
   const space = typeface.width(' ', false) * size
   let rows = 1
@@ -142,6 +144,9 @@ function longestPart(lines: readonly Line[], rows: ReadonlyMap<Line, number>): s
 }
 
 /** Whether a word has to be broken anywhere, because no row could hold it. */
-export function needsBreaks(word: string, bold: boolean, typeface: Typeface): boolean {
-  return typeface.width(word, bold) > typeface.room.textWidth - 2 * typeface.room.indent && clusters(word).length > 1
+export function needsBreaks(word: string, bold: boolean, line: Line, typeface: Typeface): boolean {
+  return (
+    typeface.width(word, bold) * sizeOf(line) > typeface.room.textWidth - 2 * typeface.room.indent &&
+    clusters(word).length > 1
+  )
 }

@@ -126,14 +126,14 @@ function runTex(
   // Split with the spaces kept: only a word that no row could hold is broken, and readers then see two.
   const tex = text
     .split(/( )/)
-    .map((word) => wordTex(word, isBold, typeface))
+    .map((word) => wordTex(word, isBold, line, typeface))
     .join('')
   const weighted = bold && line.kind !== 'name' && line.kind !== 'heading' ? `\\textbf{${tex}}` : tex
   return href ? `\\link{${hex(Buffer.from(uri(href), 'ascii'))}}{${weighted}}` : weighted
 }
 
-function wordTex(word: string, bold: boolean, typeface: Typeface): string {
-  const between = needsBreaks(word, bold, typeface) ? '\\allowbreak ' : ''
+function wordTex(word: string, bold: boolean, line: Line, typeface: Typeface): string {
+  const between = needsBreaks(word, bold, line, typeface) ? '\\allowbreak ' : ''
   let tex = ''
   let family: string | undefined = 'text'
   for (const cluster of clusters(word)) {

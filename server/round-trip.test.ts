@@ -8,6 +8,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { renderLatex, TEMPLATE } from './latex.ts'
 import { linesOf } from './lines.ts'
+import { validatePdf } from './pdf.ts'
 import { clusters, printable } from './printable.ts'
 import { Profile } from './request-contract.ts'
 import { tailor } from './tailor.ts'
@@ -134,6 +135,7 @@ it('any text in any field is read back exactly, by poppler and by pdf.js', {
         .map(({ kind, runs }) => `${kind === 'bullet' ? '•' : ''} ${runs.map(({ text }) => text).join('')}`)
         .join('\n')
       const { pdf } = await tectonic.compile(document.tex, { trust: 'own' })
+      await validatePdf(pdf, document)
       for (const read of [await readByPoppler(pdf), await readByPdfJs(pdf)]) {
         const difference = firstDifference(comparable(read), comparable(written))
         expect(difference, JSON.stringify(difference)).toBeUndefined()
@@ -145,9 +147,14 @@ it('any text in any field is read back exactly, by poppler and by pdf.js', {
 
 it('of a word that no row can hold, every letter is read back in order', async () => {
   const word = 'https://example.com/'.padEnd(190, 'abcdefghij/äж')
-  const profile = { basics: { name: word, summary: `Before ${word} after` }, work: [{ name: 'N', highlights: [word] }] }
+  const profile = {
+    basics: { name: word.slice(0, 60), label: word, summary: `Before ${word} after` },
+    work: [{ name: 'N', highlights: [word] }],
+  }
   const resume = await tailor({ profile, posting }, undefined, new AbortController().signal)
-  const { pdf } = await tectonic.compile(renderLatex(resume, { typeface, profile }).tex, { trust: 'own' })
+  const document = renderLatex(resume, { typeface, profile })
+  const { pdf } = await tectonic.compile(document.tex, { trust: 'own' })
+  await validatePdf(pdf, document)
   for (const read of [await readByPoppler(pdf), await readByPdfJs(pdf)]) {
     expect(read.replace(/\s/g, '').split(word)).toHaveLength(4)
   }

@@ -3,6 +3,8 @@
  * itself, once. So no table of widths can be out of date, and another template is measured as well as ours.
  */
 
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { suppressTracing } from '@opentelemetry/core'
 import { Failure } from './failure.ts'
 import { clusters } from './printable.ts'
 import type { Tectonic } from './tectonic.ts'
@@ -55,7 +57,9 @@ const measured = new WeakMap<Tectonic, Map<string, Promise<Typeface>>>()
 export function typefaceOf(tectonic: Tectonic, template: string): Promise<Typeface> {
   const known = measured.get(tectonic) ?? new Map<string, Promise<Typeface>>()
   measured.set(tectonic, known)
-  const typeface = known.get(template) ?? measureTypeface(tectonic, template)
+  // Not traced: it belongs to no run, though one may be the first to ask.
+  const measure = () => context.with(suppressTracing(ROOT_CONTEXT), () => measureTypeface(tectonic, template))
+  const typeface = known.get(template) ?? measure()
   known.set(template, typeface)
   typeface.catch(() => known.delete(template))
   return typeface
