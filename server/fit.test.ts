@@ -1,3 +1,4 @@
+import { getDocumentProxy } from 'unpdf'
 import { beforeAll, expect, it } from 'vitest'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { MAX_PAGES } from './fit.ts'
@@ -128,13 +129,20 @@ it('prints less when the pages have become more than was reckoned', async () => 
 })
 
 it('never leaves a heading or a job alone at the end of a page', async () => {
-  for (let bullets = 3; bullets < 9; bullets++) {
-    const document = renderLatex(await untailored(career(9, bullets)), { typeface })
-    const { getDocumentProxy } = await import('unpdf')
-    const pdf = await getDocumentProxy(new Uint8Array(await compile(document.tex)))
-    const { items } = await (await pdf.getPage(1)).getTextContent()
-    const rows = items.flatMap((item) => ('str' in item && item.str.trim() ? [item.str] : []))
-    await pdf.loadingTask.destroy()
-    expect(rows.at(-1)).not.toMatch(/^(Engineer|Employer|Experience|Education|References|\w+ \d+ – )/)
+  for (let bullets = 3; bullets < 9; bullets++) await expectNobodyLeftAlone(await untailored(career(9, bullets)))
+  // Of jobs without bullets there is a summary, which is no list.
+  for (let rows = 1; rows < 6; rows++) {
+    const resume = await untailored(career(24, 0))
+    const work = resume.work.map((job) => ({ ...job, summary: 'Summary of what I did there.' }))
+    await expectNobodyLeftAlone({ ...resume, work, summary: 'A row and more of it. '.repeat(rows * 4) })
   }
 })
+
+async function expectNobodyLeftAlone(resume: Resume): Promise<void> {
+  const pdf = await getDocumentProxy(new Uint8Array(await compile(renderLatex(resume, { typeface }).tex)))
+  expect(pdf.numPages).toBe(2)
+  const { items } = await (await pdf.getPage(1)).getTextContent()
+  const rows = items.flatMap((item) => ('str' in item && item.str.trim() ? [item.str] : []))
+  await pdf.loadingTask.destroy()
+  expect(rows.at(-1)).toMatch(/Bullet|moved|towns|Summary of what/)
+}

@@ -160,6 +160,14 @@ it('of a word that no row can hold, every letter is read back in order', async (
   }
 })
 
+it('hyphens are read back where a row could end', async () => {
+  const hyphens = Array.from({ length: 60 }, (_, index) => `pre-${index % 7 ? '' : 'war'} post-`).join(' ')
+  const profile = { basics: { name: 'A', summary: `${hyphens} all.` } }
+  const resume = await tailor({ profile, posting }, undefined, new AbortController().signal)
+  const { pdf } = await tectonic.compile(renderLatex(resume, { typeface }).tex, { trust: 'own' })
+  for (const read of [await readByPoppler(pdf), await readByPdfJs(pdf)]) expect(comparable(read)).toContain(hyphens)
+})
+
 /** Rows end somewhere, and there a bar between parts is gone; nothing else may differ. */
 function comparable(text: string): string {
   return text
