@@ -22,6 +22,7 @@ it('removes pictures, and leaves signs that are letters\u2019 neighbours', () =>
 it('composes marks, keeps those that readers read, and removes the others', () => {
   expect(printable('Vie\u0323\u0302t')).toBe('Việt')
   expect(printable('O\u0323lo\u0323\u0301run')).toBe('Ọlọ\u0301run')
+  expect(printable('ọ\u0304ȩ ọ\u0304e')).toBe('ọȩ ọ\u0304e')
   expect(printable('а\u0301 x\u20dd \u0301x z\u0335\u0336\u0337')).toBe('а x x z')
 })
 

@@ -3,8 +3,9 @@
 /** Marks that print over a letter of the first font and are read back with it; after others readers put a space. */
 const READABLE_MARKS = '\u0300-\u0304\u0306-\u030c\u030f\u0311\u0323\u0326\u032e-\u0332'
 const OTHER_MARKS = new RegExp(`(?![${READABLE_MARKS}])\\p{M}`, 'gu')
-/** All but the first mark on a letter, and every mark on something else. */
-const LOOSE_MARKS = /(?<![A-Za-z\u00c0-\u017f\u1ea0-\u1ef9])\p{M}+/gu
+/** All but the first mark on a letter, every mark on something else, and before a letter of another font. */
+const LOOSE_MARKS =
+  /(?<![A-Za-z\u00c0-\u017f\u1ea0-\u1ef9])\p{M}+|\p{M}+(?![\u0020-\u017f\u1ea0-\u1ef9\u2010-\u2026\p{M}]|$)/gu
 
 /**
  * Text as one line that prints as itself. What comes back from the PDF is exactly this: NFC, with white space folded,

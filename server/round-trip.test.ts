@@ -73,7 +73,7 @@ const readable = (text: string) =>
     .split(/(\s+)/)
     .map((word) => (clusters(printable(word)).length === 1 ? `${word}q` : word))
     .join('')
-    .replace(/[-\p{C}\p{M}\p{Emoji_Presentation}]+$/u, '')
+    .replace(/[-\s\p{C}\p{M}\p{Emoji_Presentation}]+$/u, '')
 
 const date = fc.constantFrom('2019', '2019-03', '2019-03-31', '2020-12')
 const named = (max: number) => text(max).map((value) => (printable(value) ? value : `N${value}`))
