@@ -128,7 +128,7 @@ function runTex(
     .split(/( )/)
     .map((word) => wordTex(word, isBold, line, typeface))
     .join('')
-  const weighted = bold && line.kind !== 'name' && line.kind !== 'heading' ? `\\textbf{${tex}}` : tex
+  const weighted = bold && line.kind !== 'name' && line.kind !== 'heading' ? `\\strong{${tex}}` : tex
   return href ? `\\link{${hex(Buffer.from(uri(href), 'ascii'))}}{${weighted}}` : weighted
 }
 

@@ -168,6 +168,15 @@ it('hyphens are read back where a row could end', async () => {
   for (const read of [await readByPoppler(pdf), await readByPdfJs(pdf)]) expect(comparable(read)).toContain(hyphens)
 })
 
+it('nothing stands between bold letters and what follows them', async () => {
+  const skills = ['ab\u0187', 'fj', 'жf', 'Qř'].map((name) => ({ name, keywords: ['one', 'two'] }))
+  const profile = { basics: { name: 'A' }, skills }
+  const resume = await tailor({ profile, posting }, undefined, new AbortController().signal)
+  const { pdf } = await tectonic.compile(renderLatex(resume, { typeface }).tex, { trust: 'own' })
+  const written = `A Skills ${skills.map(({ name }) => `${name}: one, two`).join(' ')}`
+  for (const read of [await readByPoppler(pdf), await readByPdfJs(pdf)]) expect(comparable(read)).toBe(written)
+})
+
 /** Rows end somewhere, and there a bar between parts is gone; nothing else may differ. */
 function comparable(text: string): string {
   return text
