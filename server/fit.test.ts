@@ -138,6 +138,23 @@ it('never leaves a heading or a job alone at the end of a page', async () => {
   }
 })
 
+it('leaves no second page with next to nothing on it', async () => {
+  for (let rows = 1; rows < 16; rows++) {
+    const resume = await untailored(career(12, 3))
+    const document = renderLatex(
+      { ...resume, summary: 'A row and more of what I did. '.repeat(rows * 3) },
+      { typeface },
+    )
+    const pdf = await getDocumentProxy(new Uint8Array(await compile(document.tex)))
+    expect(pdf.numPages).toBe(document.pages)
+    const { items } = pdf.numPages > 1 ? await (await pdf.getPage(2)).getTextContent() : { items: [] }
+    const lowest = Math.min(...items.flatMap((item) => ('str' in item && item.str.trim() ? [item.transform[5]] : [])))
+    await pdf.loadingTask.destroy()
+    // From the upper edge of the text, at 842 - 48 points.
+    if (items.length > 0) expect(794 - lowest).toBeGreaterThan(130)
+  }
+})
+
 async function expectNobodyLeftAlone(resume: Resume): Promise<void> {
   const pdf = await getDocumentProxy(new Uint8Array(await compile(renderLatex(resume, { typeface }).tex)))
   expect(pdf.numPages).toBe(2)

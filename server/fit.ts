@@ -8,6 +8,9 @@ import type { Typeface } from './typeface.ts'
 /** A reader of resumes turns one page. */
 export const MAX_PAGES = 2
 
+/** The least a second page holds, points: a fifth of it. A heading and a row on a page of their own look forgotten. */
+const SCANT = 150
+
 /** Times the size of the text; another template may have others, and then the first guess is a little off. */
 const SIZE: Partial<Record<Line['kind'], number>> = { name: 2.07, heading: 1.2 }
 const sizeOf = ({ kind }: Line) => SIZE[kind] ?? 1
@@ -16,6 +19,8 @@ export interface Chosen {
   lines: Line[]
   /** Pages they take, as far as can be reckoned. */
   pages: number
+  /** The line that begins the second page, where that page would otherwise hold next to nothing. */
+  breakBefore?: Line | undefined
   /** Bullets and remarks that there was no room for. */
   leftOut: number
 }
@@ -28,7 +33,7 @@ export interface Chosen {
 export function chooseLines(lines: readonly Line[], typeface: Typeface, spare = 0): Chosen {
   const rows = new Map(lines.map((line) => [line, rowsOf(line, typeface)]))
   const rest = (without: ReadonlySet<Line>) => withoutEmptyParts(lines.filter((line) => !without.has(line)))
-  const fits = (without: ReadonlySet<Line>) => pagesOf(rest(without), rows, typeface, spare) <= MAX_PAGES
+  const fits = (without: ReadonlySet<Line>) => paginate(rest(without), rows, typeface, spare).pages <= MAX_PAGES
   const spendable = lines.filter((line) => line.worth !== undefined).sort((a, b) => (a.worth ?? 0) - (b.worth ?? 0))
 
   // The smallest number of the least worthy without which the rest fits, by halving.
@@ -45,7 +50,22 @@ export function chooseLines(lines: readonly Line[], typeface: Typeface, spare = 
     out.delete(line)
     if (!fits(out)) out.add(line)
   }
-  return { lines: rest(out), pages: pagesOf(rest(out), rows, typeface, spare), leftOut: out.size }
+  const kept = rest(out)
+  const { pages, used } = paginate(kept, rows, typeface, spare)
+  const breakBefore = pages > 1 && used < SCANT ? startOfTail(kept, rows, typeface) : undefined
+  return { lines: kept, pages, breakBefore, leftOut: out.size }
+}
+
+/** The last section or entry from which on there is enough for a page. */
+function startOfTail(lines: readonly Line[], rows: ReadonlyMap<Line, number>, typeface: Typeface): Line | undefined {
+  let height = 0
+  for (const [index, line] of [...lines.entries()].reverse()) {
+    const previous = lines[index - 1]
+    height += firstRow(line, previous, typeface.room) + ((rows.get(line) ?? 1) - 1) * typeface.room.line
+    const begins = line.kind === 'heading' || (line.kind === 'entry' && previous?.kind !== 'heading')
+    if (begins && height >= SCANT) return line
+  }
+  return undefined
 }
 
 /** Headings under which nothing stands go with what stood there. */
@@ -93,7 +113,12 @@ function rowsOf(line: Line, typeface: Typeface): number {
   return rows
 }
 
-function pagesOf(lines: readonly Line[], rows: ReadonlyMap<Line, number>, typeface: Typeface, spare: number): number {
+function paginate(
+  lines: readonly Line[],
+  rows: ReadonlyMap<Line, number>,
+  typeface: Typeface,
+  spare: number,
+): { pages: number; used: number } {
   const { room } = typeface
   const height = room.textHeight - spare
   let pages = 1
@@ -124,7 +149,7 @@ function pagesOf(lines: readonly Line[], rows: ReadonlyMap<Line, number>, typefa
     }
     if (!announces(line, lines[index + 1])) place()
   }
-  return pages
+  return { pages, used }
 }
 
 function firstRow({ kind }: Line, previous: Line | undefined, room: Typeface['room']): number {

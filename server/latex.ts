@@ -56,7 +56,7 @@ export function renderLatex(
   { typeface, template = TEMPLATE, profile, fitOf, spare = 0 }: RenderOptions,
 ): LatexDocument {
   const all = linesOf(resume, fitOf)
-  const { lines, pages, leftOut } = chooseLines(all, typeface, spare)
+  const { lines, pages, breakBefore, leftOut } = chooseLines(all, typeface, spare)
   const name = printable(resume.basics.name)
   const title = `Resume of ${name}`
   const language = languageOf(all.flatMap((line) => (isProse(line) ? [textOf(line.runs)] : [])).join('\n'))
@@ -65,6 +65,7 @@ export function renderLatex(
     ...lines.flatMap((line, index) => {
       const [previous, next] = [lines[index - 1], lines[index + 1]]
       return [
+        ...(line === breakBefore ? [{ tex: '\\newpage' }] : []),
         ...(line.kind === 'bullet' && previous?.kind !== 'bullet' ? [{ tex: '\\begin{itemize}' }] : []),
         { tex: texOf(line, next, typeface, profile), field: line.field },
         ...(line.kind === 'bullet' && next?.kind !== 'bullet' ? [{ tex: '\\end{itemize}' }] : []),
