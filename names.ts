@@ -91,6 +91,8 @@ export const ATTR_LLM_REPAIR = 'pass_ats.llm.repair'
 export const ATTR_LLM_QUOTA_LEFT = 'pass_ats.llm.quota.left'
 /** Whose quota of tokens was used up, so that rules chose the bullets: `install` or `overall`. */
 export const ATTR_LLM_QUOTA_EXHAUSTED = 'pass_ats.llm.quota.exhausted'
+/** Bullets and remarks left out because two pages have no room for them. */
+export const ATTR_BULLETS_LEFT_OUT = 'pass_ats.bullets.left_out'
 /** Tectonic format: `latex`. */
 export const ATTR_COMPILE_FORMAT = 'pass_ats.compile.format'
 /** TeX passes run. */
@@ -111,6 +113,10 @@ export const ATTR_LATEX_LENGTH = 'pass_ats.latex.length'
 export const ATTR_PDF_PAGES = 'pass_ats.pdf.pages'
 /** Size of the PDF, bytes. */
 export const ATTR_PDF_SIZE = 'pass_ats.pdf.size'
+/** Checks of the PDF that passed: size, readable, pages, fonts_embedded, text, text_on_page, links, outline, title, language. */
+export const ATTR_PDF_CHECKS_PASSED = 'pass_ats.pdf.checks.passed'
+/** Checks of the PDF that failed, of the same list. */
+export const ATTR_PDF_CHECKS_FAILED = 'pass_ats.pdf.checks.failed'
 /** Characters of text that can be extracted from the PDF. */
 export const ATTR_PDF_TEXT_LENGTH = 'pass_ats.pdf.text.length'
 /** Events sent on this SSE connection. */

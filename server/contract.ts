@@ -158,6 +158,11 @@ export const FAILURES = {
     message: 'The writing service gave an answer we could not use.',
     advice: 'Try again. If it happens again, report it with the ID below.',
   },
+  resume_too_long: {
+    status: 422,
+    message: 'Your profile does not fit on two pages, even without its bullets.',
+    advice: 'Open the options and shorten what is named below, or take old entries out, then press Generate again.',
+  },
   unsupported_character: {
     status: 422,
     message: 'Your profile has a character that our fonts cannot print.',
@@ -286,6 +291,8 @@ interface RunEvents {
     /** What the posting asks for, most important first; at most 40. For the person, never for telemetry. */
     terms: Term[]
     wording: Wording
+    /** Bullets and remarks that two pages had no room for. */
+    leftOut: number
   }
   failed: { failure: FailureBody }
 }
@@ -309,6 +316,7 @@ const EVENT_FIELDS: { [Type in keyof RunEvents]: Fields<RunEvents[Type]> } = {
   writing: { statements: isCount, correcting: isFlag },
   done: {
     ...{ pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+    leftOut: isCount,
     terms: (terms) => Array.isArray(terms) && terms.length <= MAX_TERMS && terms.every(isTerm),
     wording: isWording,
   },

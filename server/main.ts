@@ -16,6 +16,7 @@ import { TokenQuota } from './quota.ts'
 import { Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
+import { typefaceOf } from './typeface.ts'
 import { Working } from './working.ts'
 
 const config = readConfig(process.env)
@@ -43,6 +44,8 @@ const model = config.llm && {
   llm: new Llm(config.llm),
   quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),
 }
+// Measured now, so that the first run need not wait for it; what is wrong, that run will say.
+void typefaceOf(tectonic, template).catch(() => {})
 const runs = new Runs(config.distDir)
 const working = new Working()
 const shutdown = new AbortController()

@@ -14,12 +14,15 @@ import {
 } from '../names.ts'
 import type { ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
-import { renderLatex } from './latex.ts'
-import { validatePdf } from './pdf.ts'
+import { MAX_PAGES } from './fit.ts'
+import { keywordsOf, score } from './keywords.ts'
+import { type LatexDocument, renderLatex } from './latex.ts'
+import { countPages, validatePdf } from './pdf.ts'
 import type { GenerateRequest } from './request-contract.ts'
 import type { RunLog } from './runs.ts'
-import { type Model, tailor } from './tailor.ts'
+import { type Model, type Resume, tailor } from './tailor.ts'
 import type { Tectonic } from './tectonic.ts'
+import { type Typeface, typefaceOf } from './typeface.ts'
 
 const SPAN_OF: Record<ServerStage, string> = {
   llm: SPAN_LLM,
@@ -69,19 +72,32 @@ export async function runPipeline(
         onWriting: (statements, correcting) => run.append({ type: 'writing', statements, correcting }),
       }),
     )
+    const typeface = await untilAborted(typefaceOf(tectonic, template), signal).catch(Failure.from)
+    if (typeface instanceof Failure) {
+      // Measuring is compiling: what stands in its way would stand in the way of the resume.
+      begin('compile')
+      return await stage('compile', () => Promise.reject(typeface))
+    }
     begin('latex')
-    const document = await stage('latex', async () => renderLatex(resume, template))
-    const { pdf } = await stage('compile', () =>
-      tectonic.compile(document.tex, {
+    const render = rendering(request, resume, typeface, template)
+    const rendered = await stage('latex', async () => render(0))
+    let compiling = false
+    const compile = async ({ tex }: LatexDocument) => {
+      const { pdf } = await tectonic.compile(tex, {
         trust: 'own',
         signal,
         onQueued: (ahead) => run.append({ type: 'queued', ahead }),
-        onTurn: () => begin('compile'),
-      }),
-    )
+        onTurn: () => {
+          if (!compiling) begin('compile')
+          compiling = true
+        },
+      })
+      return pdf
+    }
+    const { document, pdf } = await stage('compile', () => compileToFit(rendered, render, compile))
     begin('validate')
     const { pages, sizeBytes } = await stage('validate', async () => {
-      const valid = await validatePdf(pdf, document.mustContain)
+      const valid = await validatePdf(pdf, document)
       await publish(run, pdf)
       return valid
     })
@@ -94,6 +110,7 @@ export async function runPipeline(
       keywordsTotal: resume.keywords.total,
       terms: resume.terms,
       wording: resume.wording,
+      leftOut: document.leftOut,
     })
     log.info({ run: run.id, request_id: run.requestId, pages, sizeBytes }, 'run done')
   } catch (error) {
@@ -103,6 +120,41 @@ export async function runPipeline(
     const { code, reason } = failure
     log.warn({ run: run.id, request_id: run.requestId, code, reason, cause: causeOf(failure) }, 'run failed')
   }
+}
+
+// What was reckoned to fit and did not is over by a few rows of 12 points.
+const SPARE_ON_RETRY = [36, 120]
+
+/** Compiles, and again with less on the pages when they have become too many; after the last try, whatever it is. */
+export async function compileToFit(
+  document: LatexDocument,
+  render: (spare: number) => LatexDocument,
+  compile: (document: LatexDocument) => Promise<Uint8Array>,
+): Promise<{ document: LatexDocument; pdf: Uint8Array }> {
+  let pdf = await compile(document)
+  for (const spare of SPARE_ON_RETRY) {
+    // One page reckoned is not three: most resumes need not be opened for this.
+    if (document.pages < MAX_PAGES || (await countPages(pdf)) <= MAX_PAGES) break
+    document = render(spare)
+    pdf = await compile(document)
+  }
+  return { document, pdf }
+}
+
+function rendering({ profile, posting }: GenerateRequest, resume: Resume, typeface: Typeface, template: string) {
+  const keywords = keywordsOf(posting)
+  const fitOf = (bullet: string) => score(bullet, keywords)
+  return (spare: number) => renderLatex(resume, { typeface, template, profile, fitOf, spare })
+}
+
+/** The same promise, and Failure('interrupted') as soon as nobody waits for it. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const give = () => reject(new Failure('interrupted'))
+    if (signal.aborted) give()
+    else signal.addEventListener('abort', give, { once: true })
+  })
+  return Promise.race([promise, aborted])
 }
 
 /** Runs one stage in its span; a failure marks the span with its code, and goes on. */

@@ -128,6 +128,15 @@ describe('at the end', () => {
     expect(view({ run: run({ ...ended, wording }), now: MIDNIGHT }).result?.notes).toEqual([])
   })
 
+  test('what two pages had no room for is counted', () => {
+    const pdf = { fileName: 'Ada-Acme.pdf', pages: 2, sizeBytes: 48_000 }
+    const facts = (leftOut: number) =>
+      view({ run: run({ status: 'done', step: 'deliver', pdf, leftOut }) }).result?.facts
+    expect(facts(5)).toBe('2 pages · 48 KB · 5 points left out to fit two pages')
+    expect(facts(1)).toContain('1 point left out')
+    expect(facts(0)).toBe('2 pages · 48 KB')
+  })
+
   test.each(FAILURE_CODES)('%s is told with its advice', (code) => {
     const { message, advice } = FAILURES[code]
     expect(view({ hasProfile: false, run: failed(code) }).failure).toMatchObject({ code, message, advice })
@@ -135,7 +144,7 @@ describe('at the end', () => {
 
   test('only failures that are mended there lead to the options', () => {
     const leading = FAILURE_CODES.filter((code) => view({ hasProfile: false, run: failed(code) }).failure?.opensOptions)
-    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'unsupported_character'])
+    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'resume_too_long', 'unsupported_character'])
   })
 
   test('a profile that has been added since is not missed any more', () => {

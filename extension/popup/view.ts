@@ -78,6 +78,7 @@ const MENDED_IN_OPTIONS: ReadonlySet<FailureBody['code']> = new Set([
   'profile_missing',
   'profile_invalid',
   'unsupported_character',
+  'resume_too_long',
 ])
 
 const ASKING: ReadonlySet<PopupStatus> = new Set(['idle', 'failed', 'interrupted'])
@@ -217,10 +218,12 @@ function stepsOf(status: PopupStatus, run: RunState | undefined): PopupView['ste
 }
 
 function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>, now: number): NonNullable<PopupView['result']> {
-  const { keywords, terms = [] } = run
+  const { keywords, terms = [], leftOut = 0 } = run
+  const facts = [pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`, sizeText(pdf.sizeBytes)]
+  if (leftOut > 0) facts.push(`${leftOut === 1 ? '1 point' : `${leftOut} points`} left out to fit two pages`)
   return {
     fileName: pdf.fileName,
-    facts: `${pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`} · ${sizeText(pdf.sizeBytes)}`,
+    facts: facts.join(' · '),
     notes: notesOf(run.wording, now),
     keywords: keywords?.total ? `Covers ${keywords.matched} of ${keywords.total} terms in the posting` : '',
     terms: {
