@@ -2,12 +2,14 @@
 
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { constants } from 'node:os'
+import { constants, setPriority } from 'node:os'
 import type { Readable } from 'node:stream'
 import type { Command } from './sandbox.ts'
 
 const SAMPLE_EVERY_MS = 5
-const MAX_OUTPUT = 256 * 1024 // TeX can print for ever; a page's worth of log is 4 kB
+const MAX_OUTPUT = 256 * 1024 // what is kept of it; a page's worth of log is 4 kB
+/** Reading it takes this process's time, so TeX does not get to print for as long as it may run. */
+const FLOOD = 16 * 1024 * 1024
 
 export interface Ended {
   /** Exit code; undefined when a signal ended it. */
@@ -18,6 +20,8 @@ export interface Ended {
   started: boolean
   timedOut: boolean
   aborted: boolean
+  /** Ended because it printed without end. */
+  flooded: boolean
   wallSeconds: number
   cpuSeconds: number | undefined
   peakMemoryBytes: number | undefined
@@ -25,10 +29,18 @@ export interface Ended {
   stderr: string
 }
 
-/** Runs a command to its end, which comes at the latest after `timeoutMs` or on abort. Throws when it can't be spawned. */
+/**
+ * Runs a command to its end, which comes at the latest after `timeoutMs` or on abort. `niceness` is as nice(1) has it.
+ * Throws when it can't be spawned.
+ */
 export function runToEnd(
   { file, args, env, sandboxed }: Command,
-  { cwd, timeoutMs, signal }: { cwd: string; timeoutMs: number; signal?: AbortSignal | undefined },
+  {
+    cwd,
+    timeoutMs,
+    niceness = 0,
+    signal,
+  }: { cwd: string; timeoutMs: number; niceness?: number; signal?: AbortSignal | undefined },
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now()
@@ -37,13 +49,15 @@ export function runToEnd(
     // Before anything else: out of file descriptors, a child comes back without pipes, and says why in this event.
     child.on('error', reject)
     if (!child.stdio) return
+    lowerPriority(child.pid, niceness)
     const [, out, err, status] = child.stdio as unknown as [null, Readable, Readable, Readable]
-    const stdout = keep(out)
-    const stderr = keep(err)
+    const stdout = keep(out, () => flood())
+    const stderr = keep(err, () => flood())
     const usage = { cpuSeconds: undefined as number | undefined, peakMemoryBytes: undefined as number | undefined }
     let pid = sandboxed ? undefined : child.pid
     let timedOut = false
     let aborted = false
+    let flooded = false
 
     const statusLines = keep(status)
     status.on('data', () => {
@@ -66,6 +80,10 @@ export function runToEnd(
       timedOut = true
       kill()
     }, timeoutMs)
+    const flood = () => {
+      flooded = true
+      kill()
+    }
     const abort = () => {
       aborted = true
       kill()
@@ -88,6 +106,7 @@ export function runToEnd(
         started: pid !== undefined,
         timedOut,
         aborted,
+        flooded,
         wallSeconds: (performance.now() - startedAt) / 1000,
         ...usage,
         stdout: stdout(),
@@ -110,11 +129,23 @@ function sample(pid: number, usage: { cpuSeconds: number | undefined; peakMemory
   }
 }
 
+function lowerPriority(pid: number | undefined, niceness: number): void {
+  if (pid === undefined || niceness === 0) return
+  try {
+    setPriority(pid, niceness)
+  } catch {
+    // ended already
+  }
+}
+
 /** Reads a stream to its end and keeps the beginning and the end of it: what is dropped is the middle. */
-function keep(stream: Readable): () => string {
+function keep(stream: Readable, onFlood: () => void = () => {}): () => string {
   let head = ''
   let tail = ''
+  let length = 0
   stream.setEncoding('utf8').on('data', (chunk: string) => {
+    length += chunk.length
+    if (length > FLOOD) onFlood()
     if (head.length < MAX_OUTPUT / 2) head += chunk
     else tail = (tail + chunk).slice(-MAX_OUTPUT / 2)
   })

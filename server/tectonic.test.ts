@@ -15,7 +15,8 @@ import {
 } from '../names.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { Failure } from './failure.ts'
-import { type Compiled, type CompileOptions, Tectonic, type Toolchain } from './tectonic.ts'
+import { type Compiled, type CompileOptions, Tectonic } from './tectonic.ts'
+import type { Toolchain } from './toolchain.ts'
 
 const OWN: CompileOptions = { trust: 'own' }
 const FOREIGN: CompileOptions = { trust: 'foreign' }
@@ -98,7 +99,7 @@ describe('Tectonic', () => {
 
   it('names a character that the font cannot print, though Tectonic succeeds', async () => {
     const failure = await failureOf(tectonic().compile(page('Straße 日'), OWN))
-    expect(failure).toMatchObject({ code: 'unsupported_character', detail: '“日” (U+65E5)' })
+    expect(failure).toMatchObject({ code: 'unsupported_character', detail: 'line 4: “日” (U+65E5)' })
   })
 
   it('shows LaTeX from outside no file of this machine', async () => {
