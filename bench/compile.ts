@@ -174,7 +174,7 @@ async function measureNeighbours(toolchain: Toolchain, format: TemplateFormat, t
   return table
 }
 
-const ROUNDS = 5
+const ROUNDS = 4
 
 async function attack(server: Tectonic, body: string, signal: AbortSignal): Promise<void> {
   const tex = `\\documentclass{article}\\begin{document}${body}\\end{document}\n`

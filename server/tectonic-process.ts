@@ -2,8 +2,9 @@
 
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { constants, setPriority } from 'node:os'
+import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
+import type { Precedence } from './precedence.ts'
 import type { Command } from './sandbox.ts'
 
 const SAMPLE_EVERY_MS = 5
@@ -30,17 +31,17 @@ export interface Ended {
 }
 
 /**
- * Runs a command to its end, which comes at the latest after `timeoutMs` or on abort. `niceness` is as nice(1) has it.
- * Throws when it can't be spawned.
+ * Runs a command to its end, which comes at the latest after `timeoutMs` or on abort. With `after` it stands still while
+ * others go first, and that time does not count. Throws when it can't be spawned.
  */
 export function runToEnd(
   { file, args, env, sandboxed }: Command,
   {
     cwd,
     timeoutMs,
-    niceness = 0,
+    after,
     signal,
-  }: { cwd: string; timeoutMs: number; niceness?: number; signal?: AbortSignal | undefined },
+  }: { cwd: string; timeoutMs: number; after?: Precedence | undefined; signal?: AbortSignal | undefined },
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now()
@@ -49,7 +50,6 @@ export function runToEnd(
     // Before anything else: out of file descriptors, a child comes back without pipes, and says why in this event.
     child.on('error', reject)
     if (!child.stdio) return
-    lowerPriority(child.pid, niceness)
     const [, out, err, status] = child.stdio as unknown as [null, Readable, Readable, Readable]
     const stdout = keep(out, () => flood())
     const stderr = keep(err, () => flood())
@@ -62,24 +62,37 @@ export function runToEnd(
     const statusLines = keep(status)
     status.on('data', () => {
       const told = statusLines().match(/"child-pid":\s*(\d+)/)?.[1]
-      if (sandboxed && told) pid = Number(told)
+      if (!sandboxed || !told) return
+      pid = Number(told)
+      if (still) tell(pid, 'SIGSTOP')
     })
     // wait4() on bubblewrap knows nothing of the process inside, so it is looked at while it runs.
     const sampler = setInterval(() => pid && sample(pid, usage), SAMPLE_EVERY_MS)
     const kill = () => {
       // The group first; the process inside the sandbox is in another, and would go a moment later by itself.
-      for (const each of [child.pid && -child.pid, pid]) {
-        try {
-          if (each) process.kill(each, 'SIGKILL')
-        } catch {
-          // gone already
-        }
-      }
+      for (const each of [child.pid && -child.pid, pid]) if (each) tell(each, 'SIGKILL')
     }
-    const timer = setTimeout(() => {
-      timedOut = true
-      kill()
-    }, timeoutMs)
+    let still = false
+    let leftMs = timeoutMs
+    let movingSince = performance.now()
+    let timer: NodeJS.Timeout | undefined
+    const move = () => {
+      movingSince = performance.now()
+      timer = setTimeout(() => {
+        timedOut = true
+        kill()
+      }, leftMs)
+    }
+    move()
+    const forget = after?.after((stand) => {
+      if (stand === still) return
+      still = stand
+      // bubblewrap is left alone: it only waits.
+      if (pid) tell(pid, still ? 'SIGSTOP' : 'SIGCONT')
+      if (!still) return move()
+      clearTimeout(timer)
+      leftMs -= performance.now() - movingSince
+    })
     const flood = () => {
       flooded = true
       kill()
@@ -92,6 +105,7 @@ export function runToEnd(
     const cleanUp = () => {
       clearInterval(sampler)
       clearTimeout(timer)
+      forget?.()
       signal?.removeEventListener('abort', abort)
     }
     child.on('error', cleanUp)
@@ -117,6 +131,14 @@ export function runToEnd(
   })
 }
 
+function tell(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // gone already
+  }
+}
+
 // Synchronous on purpose: /proc is memory, a read takes 20 µs, and an asynchronous one would come back to a dead process.
 function sample(pid: number, usage: { cpuSeconds: number | undefined; peakMemoryBytes: number | undefined }): void {
   try {
@@ -126,15 +148,6 @@ function sample(pid: number, usage: { cpuSeconds: number | undefined; peakMemory
     if (peak) usage.peakMemoryBytes = Number(peak) * 1024
   } catch {
     // ended meanwhile, or a system without /proc
-  }
-}
-
-function lowerPriority(pid: number | undefined, niceness: number): void {
-  if (pid === undefined || niceness === 0) return
-  try {
-    setPriority(pid, niceness)
-  } catch {
-    // ended already
   }
 }
 

@@ -23,6 +23,7 @@ import {
 } from '../names.ts'
 import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
+import { Precedence } from './precedence.ts'
 import { inputFolder, type Job, outputFolder, pdfName, tectonicCommand } from './sandbox.ts'
 import { type Ended, runToEnd } from './tectonic-process.ts'
 import { verdict } from './tectonic-verdict.ts'
@@ -60,8 +61,6 @@ export interface CompileOptions {
 
 const MAIN = 'resume.tex'
 const MAX_PASSES = 6 // Tectonic's own bound
-/** Of 19: LaTeX from outside gets what processor time nobody else wants. */
-const FOREIGN_NICENESS = 19
 
 /** How Tectonic ended, in the words of ATTR_COMPILE_OUTCOME. */
 const OUTCOMES: Partial<Record<FailureCode, string>> = {
@@ -89,6 +88,7 @@ export class Tectonic {
   readonly #own: Turns
   readonly #foreign: Turns
   readonly #format: Promise<TemplateFormat | undefined>
+  readonly #precedence = new Precedence()
   #prepared = false
 
   /**
@@ -168,9 +168,12 @@ export class Tectonic {
       const command = tectonicCommand(toolchain, job)
       if (work.trust === 'foreign' && !command.sandboxed) throw new Failure('sandbox_unavailable')
       span.setAttribute(ATTR_COMPILE_SANDBOXED, command.sandboxed)
-      const niceness = work.trust === 'foreign' ? FOREIGN_NICENESS : 0
-      const limits = { cwd: folder, timeoutMs: this.#timeoutMs, niceness, signal }
-      const ended = await runToEnd(command, limits).catch((cause) => {
+      const limits = { cwd: folder, timeoutMs: this.#timeoutMs, signal }
+      const running =
+        work.trust === 'own'
+          ? this.#precedence.first(() => runToEnd(command, limits))
+          : runToEnd(command, { ...limits, after: this.#precedence })
+      const ended = await running.catch((cause) => {
         throw new Failure('tectonic_unavailable', { cause })
       })
       const passes = Math.min(MAX_PASSES, ended.stdout.match(/^note: (?:Running|Rerunning) TeX\b/gm)?.length ?? 0)
