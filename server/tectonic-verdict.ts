@@ -1,6 +1,7 @@
 /** What an ended Tectonic process means to a person: nothing wrong, or one of the failures of the closed list. */
 
 import { constants } from 'node:os'
+import { posix } from 'node:path'
 import { Failure, type FailureContext } from './failure.ts'
 import { placeOf } from './field-marks.ts'
 import { CPU_SECONDS } from './sandbox.ts'
@@ -76,7 +77,9 @@ function place(
     return { latexErrorLine, latexErrorPart: part, where: field ?? `line ${latexErrorLine}` }
   }
   if (isMain) return { latexErrorLine: line, latexErrorPart: 'source', where: `line ${line}` }
-  const sent = [...files.keys()].find((path) => path === file.replace(/^\.\//, '') || path.endsWith(`/${file}`))
+  // TeX tells the name as the document has it: from the main file's folder, perhaps without its ending.
+  const path = posix.join(posix.dirname(main), file)
+  const sent = [path, `${path}.tex`].find((each) => files.has(each))
   // A line of a package would send the reader to the wrong file.
   return sent
     ? { latexErrorLine: line, latexErrorPart: 'source', where: `${sent}, line ${line}` }
