@@ -9,7 +9,7 @@ import type { Ended } from './tectonic-process.ts'
 
 const { SIGKILL, SIGXCPU, SIGXFSZ } = constants.signals
 const OUT_OF_MEMORY =
-  /memory allocation of \d+ bytes failed|x(?:m|c|re)alloc request for \d+ bytes failed|cannot allocate memory/i
+  /memory allocation of \d+ bytes failed|x(?:m|c|re)alloc request for \d+ bytes failed|Out of memory - asked for \d+ bytes|cannot allocate memory/i
 /** TeX's own tables have a bound, too; "TeX capacity exceeded" names which. */
 const NO_ROOM = /No space left on device|File too large/i
 /** A glyph that no font has does not fail a compile: Tectonic warns, leaves a hole in the resume, and exits with 0. */
@@ -31,18 +31,14 @@ export function verdict(ended: Ended, compiling: Compiling): Failure | undefined
   if (ended.flooded) return new Failure('output_too_large')
   if (ended.timedOut) return new Failure('compile_timeout')
   if (!ended.started) return new Failure(trust === 'foreign' ? 'sandbox_unavailable' : 'tectonic_unavailable')
-  if (code === 0) {
-    // An exit code of 0 and no PDF.
-    if (/^No pages of output\.$/m.test(stdout)) return new Failure('latex_invalid', { detail: 'There is no page.' })
-    return unsupportedCharacter(stderr, compiling) ?? unsupportedCharacter(stdout, compiling)
-  }
+  if (code === 0) return unsupportedCharacter(stderr, compiling) ?? unsupportedCharacter(stdout, compiling)
   if (OUT_OF_MEMORY.test(stderr)) return new Failure('out_of_memory')
   if (signal === SIGXFSZ || NO_ROOM.test(stderr)) return new Failure('output_too_large')
   if (signal === SIGXCPU || (signal === SIGKILL && (ended.cpuSeconds ?? 0) >= CPU_SECONDS - 0.5)) {
     return new Failure('compile_timeout')
   }
   if (signal === SIGKILL) return new Failure('out_of_memory') // not ours, so the kernel's
-  return code === 1 ? (latexError(ended, compiling) ?? withoutLine(trust)) : new Failure('tectonic_crash')
+  return code === 1 ? (latexError(ended, compiling) ?? withoutLine(stderr, trust)) : new Failure('tectonic_crash')
 }
 
 function unsupportedCharacter(text: string, compiling: Compiling): Failure | undefined {
@@ -88,6 +84,9 @@ function place(
 
 // An error without a TeX message comes from making the PDF (a broken image, say). Our own template asks for none of
 // that, so there it is Tectonic that broke.
-function withoutLine(trust: 'own' | 'foreign'): Failure {
-  return new Failure(trust === 'foreign' ? 'latex_invalid' : 'tectonic_crash')
+function withoutLine(stderr: string, trust: 'own' | 'foreign'): Failure {
+  if (trust === 'own') return new Failure('tectonic_crash')
+  const told = stderr.match(/^error: (.+)$/m)?.[1]
+  const empty = /^error: cannot open ".*\.xdv"$/m.test(stderr)
+  return new Failure('latex_invalid', { detail: empty ? 'The document has no page.' : told })
 }
