@@ -82,7 +82,7 @@ describe.skipIf(!toolchain.bwrap).each(users)('Hostile LaTeX, compiled by $who,'
   it('has changed nothing outside, and left nothing behind', async () => {
     expect(await contents(outside)).toEqual(before)
     expect(await readdir(temporary)).toEqual([])
-    expect(await readdir('/dev/shm').catch(() => [])).not.toContain('pass-ats-new')
+    expect(await readdir('/dev/shm').catch(() => [])).not.toContain('pass-ats-new.txt')
     const { stdout } = await promisify(execFile)('ps', ['-eo', 'args='])
     expect(stdout).not.toContain(temporary)
   })

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -194,6 +194,30 @@ describe('Tectonic', () => {
     expect(places).toEqual(['b0', 'c1', 'c0', 'a done', 'b done', 'c done'])
   })
 
+  it('lets LaTeX from outside wait while one of ours is compiled', async () => {
+    const one = tectonic({ timeoutMs: 8_000 })
+    const abandon = new AbortController()
+    const endless = failureOf(one.compile(ENDLESS, { ...FOREIGN, signal: abandon.signal }))
+    const [, inside] = await processesOfSandbox()
+    const ours = one.compile(page(String.raw`\newcount\n\loop\ifnum\n<9000000\advance\n by1\repeat x`), OWN)
+    await expect.poll(() => stateOf(inside)).toBe('T')
+    await ours
+    await expect.poll(() => stateOf(inside)).toBe('R')
+    abandon.abort()
+    expect((await endless).code).toBe('interrupted')
+  })
+
+  it('gives strangers half of the turns, and ours none of their wait', async () => {
+    const server = tectonic({ concurrency: 2, queueLimit: 1 })
+    const abandon = new AbortController()
+    const foreign = { ...FOREIGN, signal: abandon.signal }
+    const attacks = [1, 2].map(() => failureOf(server.compile(ENDLESS, foreign)))
+    expect((await failureOf(server.compile(ENDLESS, foreign))).code).toBe('overloaded')
+    await Promise.all(['a', 'b'].map((name) => server.compile(page(name), OWN)))
+    abandon.abort()
+    expect((await Promise.all(attacks)).map(({ code }) => code)).toEqual(['interrupted', 'interrupted'])
+  })
+
   it('lets go of the queue when a run that waits is abandoned', async () => {
     const one = tectonic({ concurrency: 1, queueLimit: 1 })
     const abandon = new AbortController()
@@ -242,6 +266,11 @@ async function processesOfSandbox(): Promise<number[]> {
     })
     .toBe(1)
   return found
+}
+
+/** As /proc has it: R runs, T is stopped. */
+async function stateOf(pid: number | undefined): Promise<string | undefined> {
+  return (await readFile(`/proc/${pid}/stat`, 'utf8')).match(/\) (.) /)?.[1]
 }
 
 async function alive(pids: number[]): Promise<number[]> {

@@ -3,7 +3,8 @@
  * of what a page takes otherwise is LaTeX reading packages that are the same every time.
  *
  * XeTeX can dump no OpenType font. So the preamble is read with LaTeX's old ones as defaults, and the encoding that
- * OpenType fonts have is put back when the format is loaded: what the preamble has declared takes effect there.
+ * OpenType fonts have is put back when the format is loaded: what the preamble has declared takes effect there. Nor does
+ * TeX dump the page that it has begun, so what the preamble has said to the PDF's maker (`\\special`) is said again.
  */
 
 import { createHash } from 'node:crypto'
@@ -61,12 +62,16 @@ const BEFORE_PREAMBLE = String.raw`\let\passatsdump\dump \let\dump\relax
 \def\passatsoldrm{cmr}\def\passatsoldsf{cmss}\def\passatsoldtt{cmtt}
 \let\rmdefault\passatsoldrm \let\sfdefault\passatsoldsf \let\ttdefault\passatsoldtt
 \def\encodingdefault{OT1}\fontencoding{OT1}\fontfamily{cmr}\selectfont
+\let\passatsspecial\special \def\passatsspecials{}
+\protected\long\def\special#1{\passatsspecial{#1}\ifvmode\ifinner\else
+  \xdef\passatsspecials{\unexpanded\expandafter{\passatsspecials}\noexpand\passatsspecial{#1}}\fi\fi}
 `
 const AFTER_PREAMBLE = String.raw`\ifx\rmdefault\passatsoldrm \let\rmdefault\passatsrm \fi
 \ifx\sfdefault\passatsoldsf \let\sfdefault\passatssf \fi
 \ifx\ttdefault\passatsoldtt \let\ttdefault\passatstt \fi
 \let\encodingdefault\passatsencoding
-\everyjob\expandafter{\the\everyjob \fontencoding{\encodingdefault}\fontfamily{\rmdefault}\selectfont}
+\let\special\passatsspecial
+\everyjob\expandafter{\the\everyjob \passatsspecials \fontencoding{\encodingdefault}\fontfamily{\rmdefault}\selectfont}
 \dump
 `
 /** Change whenever the code below would make another format of the same preamble. */
