@@ -14,7 +14,7 @@ const OUT_OF_MEMORY =
 const NO_ROOM = /No space left on device|File too large/i
 /** A glyph that no font has does not fail a compile: Tectonic warns, leaves a hole in the resume, and exits with 0. */
 const NO_GLYPH =
-  /(?:^warning: ([^\n]+?):(\d+): [^\n]*\n?(?:warning: )?)?could not represent character "(.+?)" \(0x([0-9a-f]+)\)/ms
+  /(?:^warning: ([^\n]+?):(\d+):\s+Missing character: [^\n]*\nwarning: )?could not represent character "(.+?)" \(0x([0-9a-f]+)\)/ms
 
 /** What was compiled: enough to tell whose line a line is. */
 export interface Compiling {
