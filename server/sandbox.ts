@@ -11,6 +11,7 @@
 
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { SYSTEM_CALL_FILTER } from './system-calls.ts'
 import type { TemplateFormat } from './template-format.ts'
 import type { Toolchain } from './toolchain.ts'
 
@@ -19,6 +20,8 @@ export interface Command {
   args: string[]
   env: Record<string, string>
   sandboxed: boolean
+  /** What it reads from file descriptor 4. */
+  filter?: Buffer | undefined
 }
 
 /** A compilation's folder: what TeX reads lies in `in/`, and an empty file in `out/` is where the PDF goes. */
@@ -54,7 +57,9 @@ const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage'
 const HUGE_PAGES_WANTED = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' }
 
 /** File descriptor on which bubblewrap tells the child's process ID. */
-export const STATUS_FD = 3
+const STATUS_FD = 3
+/** And from which it reads the filter of system calls. */
+const FILTER_FD = 4
 
 /** Starts Tectonic on a job; in the sandbox when the toolchain has one. */
 export function tectonicCommand(toolchain: Toolchain, job: Job): Command {
@@ -73,10 +78,7 @@ export function tectonicCommand(toolchain: Toolchain, job: Job): Command {
 /** A command that succeeds only where the sandbox works. */
 export function sandboxProbe(toolchain: Toolchain, job: Job): Command {
   const command = tectonicCommand(toolchain, job)
-  const inside = command.args.toSpliced(-1, 1, '--version')
-  // With nobody at the other end of the status pipe bubblewrap would wait for ever.
-  const status = inside.indexOf('--json-status-fd')
-  return { ...command, args: status < 0 ? inside : inside.toSpliced(status, 2) }
+  return { ...command, args: command.args.toSpliced(-1, 1, '--version') }
 }
 
 /** Tectonic without sandbox and limits: for what set-up and boot make, and nobody sends. */
@@ -116,6 +118,7 @@ function sandboxed(
     bwrap,
     ...['--unshare-all', '--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--as-pid-1'],
     ...['--json-status-fd', String(STATUS_FD), '--clearenv'],
+    ...(SYSTEM_CALL_FILTER ? ['--seccomp', String(FILTER_FD)] : []),
     ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
     // The folder beside Tectonic holds its loader and libraries: nothing of this machine's own file system is shown.
     ...['--ro-bind', loader?.libraryPath ?? tectonic, loader ? '/rt' : `/rt/${basename(tectonic)}`],
@@ -130,7 +133,7 @@ function sandboxed(
     ...tectonicArgs,
     ...['--outdir', '/out', join('/in', job.main)],
   ]
-  return { file: prlimit, args, env: {}, sandboxed: true }
+  return { file: prlimit, args, env: {}, sandboxed: true, filter: SYSTEM_CALL_FILTER }
 }
 
 function environment({ cache, home }: { cache: string; home: string }): Record<string, string> {

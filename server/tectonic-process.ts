@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Precedence } from './precedence.ts'
 import type { Command } from './sandbox.ts'
 
@@ -35,7 +35,7 @@ export interface Ended {
  * others go first, and that time does not count. Throws when it can't be spawned.
  */
 export function runToEnd(
-  { file, args, env, sandboxed }: Command,
+  { file, args, env, sandboxed, filter }: Command,
   {
     cwd,
     timeoutMs,
@@ -46,11 +46,18 @@ export function runToEnd(
   return new Promise((resolve, reject) => {
     const startedAt = performance.now()
     // A process group of its own: Ctrl-C in the server's terminal is the server's to act on, not Tectonic's.
-    const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
+    const child = spawn(file, args, {
+      cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', filter ? 'pipe' : 'ignore'],
+    })
     // Before anything else: out of file descriptors, a child comes back without pipes, and says why in this event.
     child.on('error', reject)
     if (!child.stdio) return
     const [, out, err, status] = child.stdio as unknown as [null, Readable, Readable, Readable]
+    // Gone before it has read it, it tells why itself.
+    ;(child.stdio[4] as Writable | null | undefined)?.on('error', () => {}).end(filter)
     const stdout = keep(out, () => flood())
     const stderr = keep(err, () => flood())
     const usage = { cpuSeconds: undefined as number | undefined, peakMemoryBytes: undefined as number | undefined }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { templateToPrepare } from '../../server/formats.ts'
 import { TEMPLATE } from '../../server/latex.ts'
 import { inputFolder, outputFolder, pdfName, sandboxProbe } from '../../server/sandbox.ts'
+import { runToEnd } from '../../server/tectonic-process.ts'
 import { templateFormat } from '../../server/template-format.ts'
 import type { Toolchain } from '../../server/toolchain.ts'
 import { cacheRoot, inWorkFolder, made } from './cache.ts'
@@ -130,8 +131,8 @@ async function probe(toolchain: Toolchain): Promise<void> {
     const job = { folder, main: 'probe.tex' }
     await Promise.all([mkdir(inputFolder(job)), mkdir(outputFolder(job))])
     await writeFile(join(outputFolder(job), pdfName(job)), '')
-    const { file, args } = sandboxProbe(toolchain, job)
-    await output(file, args, { timeout: 10_000 })
+    const ended = await runToEnd(sandboxProbe(toolchain, job), { cwd: folder, timeoutMs: 10_000 })
+    if (ended.code !== 0) throw new Error(ended.stderr)
   })
 }
 
