@@ -181,7 +181,7 @@ async function attack(server: Tectonic, body: string, signal: AbortSignal): Prom
   while (!signal.aborted) await server.compile(tex, { trust: 'foreign', signal }).catch(() => {})
 }
 
-/** The long profile, tailored for a posting that asks for nothing in particular. */
+/** A page, tailored for a posting that asks for little. */
 async function resume(): Promise<string> {
   const text = await readFile(new URL('../fixtures/profiles/short.json', import.meta.url), 'utf8')
   const posting = { source: 'selection', title: '', company: '', location: '', description: 'Kafka' }
