@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, copyFile, link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Server } from 'node:net'
@@ -19,9 +19,15 @@ const NOBODY = 65_534
 const isRoot = process.getuid?.() === 0
 const toolchain = await readToolchain()
 
+/** Whether another user could run this here: the project may lie in a folder that is only ours. */
+function letsOthers(): boolean {
+  const seen = `fs.accessSync(${JSON.stringify(RUNNER)}); fs.accessSync(${JSON.stringify(tmpdir())}, fs.constants.X_OK)`
+  return spawnSync(process.execPath, ['-e', seen], { uid: NOBODY, gid: NOBODY, cwd: '/' }).status === 0
+}
+
 const users = [
   { who: isRoot ? 'root' : 'whoever runs this', uid: undefined },
-  ...(isRoot ? [{ who: 'an ordinary user', uid: NOBODY }] : []),
+  ...(isRoot && letsOthers() ? [{ who: 'an ordinary user', uid: NOBODY }] : []),
 ]
 
 describe.skipIf(!toolchain.bwrap).each(users)('Hostile LaTeX, compiled by $who,', ({ uid }) => {

@@ -7,9 +7,11 @@ import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  ATTR_COMPILE_FORMAT,
   ATTR_COMPILE_OUTCOME,
   ATTR_FAILURE_CODE,
   ATTR_LATEX_ERROR_LINE,
+  ATTR_LATEX_ERROR_PART,
   ATTR_PROCESS_EXIT_CODE,
   SPAN_TECTONIC,
 } from '../names.ts'
@@ -86,7 +88,12 @@ describe('Tectonic', () => {
     expect(made).toMatchObject({ name: SPAN_TECTONIC, kind: SpanKind.CLIENT, status: { code: SpanStatusCode.UNSET } })
     expect(made?.attributes).toMatchObject({ [ATTR_COMPILE_OUTCOME]: 'ok', [ATTR_PROCESS_EXIT_CODE]: 0 })
     expect(failed).toMatchObject({ status: { code: SpanStatusCode.ERROR }, events: [] })
-    expect(failed?.attributes).toMatchObject({ [ATTR_FAILURE_CODE]: 'latex_invalid', [ATTR_LATEX_ERROR_LINE]: 4 })
+    expect(made?.attributes[ATTR_COMPILE_FORMAT]).toBe('latex')
+    expect(failed?.attributes).toMatchObject({
+      [ATTR_FAILURE_CODE]: 'latex_invalid',
+      [ATTR_LATEX_ERROR_LINE]: 4,
+      [ATTR_LATEX_ERROR_PART]: 'template',
+    })
     expect(JSON.stringify([made, failed].map((span) => [span?.attributes, span?.status]))).not.toMatch(/Ada|Lovelace/)
   })
 
