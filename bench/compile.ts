@@ -47,7 +47,7 @@ const ATTACKS: Record<string, string> = {
 export async function benchCompile(runs: number): Promise<Measured> {
   const toolchain = await setUpToolchain(new Progress(process.stderr))
   if (!toolchain.bundle || !toolchain.formats) throw new Error('Without a bundle there is no format to measure.')
-  const format = await templateFormat(toolchain, templateToPrepare(TEMPLATE), [toolchain.formats])
+  const format = await templateFormat(toolchain, await templateToPrepare(TEMPLATE), [toolchain.formats])
   const tex = await resume()
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-bench-'))
   const forget = closeOnSignal(() => rm(folder, { recursive: true, force: true }))

@@ -15,7 +15,7 @@ const PAGE = '\\documentclass{article}\\begin{document}Ready.\\end{document}\n'
 const TIMEOUT_MS = 600_000 // over a network, it is fetched file by file
 
 /** A template, and the page that it is tried with. Only ours is known well enough to do without the other TeX files. */
-export function templateToPrepare(text: string): { text: string; specimen: string; narrow: boolean } {
+export async function templateToPrepare(text: string): Promise<{ text: string; specimen: string; narrow: boolean }> {
   return { text, specimen: renderLatex(SPECIMEN, text).tex, narrow: text === TEMPLATE }
 }
 
@@ -38,7 +38,7 @@ export async function prepareFormats(
   }
   const folders = [...(toolchain.formats ? [toolchain.formats] : []), own]
   try {
-    return await templateFormat(toolchain, templateToPrepare(template), folders)
+    return await templateFormat(toolchain, await templateToPrepare(template), folders)
   } catch (error) {
     const { reason, line } = error as NoFormat
     log.warn({ reason, line }, 'the template has no format of its own: each PDF takes several times as long')

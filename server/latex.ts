@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { trace } from '@opentelemetry/api'
 import { ATTR_LATEX_LENGTH } from '../names.ts'
-import { END_OF_FIELDS, fieldMark } from './field-marks.ts'
 import type { Resume } from './tailor.ts'
 
 /** The template that comes with the server. `@TITLE@`, `@AUTHOR@` and `@BODY@` are filled in. */
@@ -87,8 +86,6 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
     if (shown) mustContain.push(shown)
     return escapeLatex(shown)
   }
-  /** What is pushed next is of this field of the profile. */
-  const at = (field: string) => body.push(fieldMark(field))
   const section = (title: string, write: () => void) => {
     body.push(`\\section{${expect(title)}}`)
     write()
@@ -100,11 +97,8 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   }
 
   const { basics } = resume
-  at('basics.name')
   body.push(`{\\LARGE\\bfseries ${expect(basics.name)}}\\par\\vspace{2pt}`)
-  at('basics.label')
   if (basics.label) body.push(`${expect(basics.label)}\\par`)
-  at('basics')
   const place = present(basics.location?.city, basics.location?.region, basics.location?.countryCode).join(', ')
   const profiles = (basics.profiles ?? []).flatMap(({ url, network, username }) => {
     const text = url || present(network, username).join(': ')
@@ -119,17 +113,14 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   )
   if (contact) body.push(`${contact}\\par`)
 
-  at('basics.summary')
   if (resume.summary.trim()) section('Summary', () => body.push(`${expect(resume.summary)}\\par`))
   if (resume.work.length > 0) {
     section('Experience', () => {
-      for (const [index, job] of resume.work.entries()) {
-        at(`work.${index}`)
+      for (const job of resume.work) {
         const position = job.position ? `\\textbf{${expect(job.position)}}` : ''
         const rest = [escapeLatex(job.location ?? ''), period(job.startDate, job.endDate)]
         body.push(`\\entry{${line(position, expect(job.name), ...rest)}}`)
         if (job.summary && job.highlights.length === 0) body.push(`${expect(job.summary)}\\par`)
-        at(`work.${index}.highlights`)
         bullets(job.highlights)
       }
     })
@@ -137,8 +128,6 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   if (resume.projects.length > 0) {
     section('Projects', () => {
       for (const project of resume.projects) {
-        // By name: the tailor has put them into another order.
-        at(`projects (${project.name})`)
         const name = expect(project.name)
         body.push(
           `\\entry{${line(`\\textbf{${name}}`, project.endDate || !project.startDate ? period(project.startDate, project.endDate) : monthAndYear(project.startDate))}}`,
@@ -150,8 +139,7 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   }
   if (resume.education.length > 0) {
     section('Education', () => {
-      for (const [index, school] of resume.education.entries()) {
-        at(`education.${index}`)
+      for (const school of resume.education) {
         const degree = present(school.studyType, school.area).join(', ')
         const when = school.endDate ?? school.startDate
         const first = degree && `\\textbf{${expect(degree)}}`
@@ -163,7 +151,6 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   if (resume.skills.length > 0) {
     section('Skills', () => {
       for (const skill of resume.skills) {
-        at(`skills (${skill.name})`)
         const keywords = (skill.keywords ?? []).join(', ')
         body.push(`\\textbf{${expect(skill.name)}}${keywords ? `: ${escapeLatex(keywords)}` : ''}\\par`)
       }
@@ -171,19 +158,15 @@ export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexD
   }
   if (resume.certificates.length > 0) {
     section('Certificates', () => {
-      for (const [index, { name, issuer, date }] of resume.certificates.entries()) {
-        at(`certificates.${index}`)
+      for (const { name, issuer, date } of resume.certificates) {
         body.push(`${line(expect(name), escapeLatex(issuer ?? ''), date && monthAndYear(date))}\\par`)
       }
     })
   }
   if (resume.languages.length > 0) {
-    at('languages')
     const spoken = resume.languages.map(({ language, fluency }) => (fluency ? `${language} (${fluency})` : language))
     section('Languages', () => body.push(`${escapeLatex(spoken.join(', '))}\\par`))
   }
-
-  body.push(END_OF_FIELDS)
 
   const author = escapeLatex(basics.name)
   const fields: Record<string, string> = { TITLE: `Resume of ${author}`, AUTHOR: author, BODY: body.join('\n') }

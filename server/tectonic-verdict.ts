@@ -3,7 +3,6 @@
 import { constants } from 'node:os'
 import { posix } from 'node:path'
 import { Failure, type FailureContext } from './failure.ts'
-import { placeOf } from './field-marks.ts'
 import { CPU_SECONDS } from './sandbox.ts'
 import type { Ended } from './tectonic-process.ts'
 
@@ -21,7 +20,7 @@ export interface Compiling {
   trust: 'own' | 'foreign'
   main: string
   files: ReadonlyMap<string, unknown>
-  filled?: { tex: string; skippedLines: number } | undefined
+  filled?: { skippedLines: number; fields: readonly (string | undefined)[] } | undefined
 }
 
 /** The failure that this end amounts to, or undefined when there is a PDF to read. */
@@ -70,8 +69,8 @@ function place(
   const isMain = file === main || main.endsWith(`/${file}`)
   if (filled && isMain) {
     const latexErrorLine = line + filled.skippedLines
-    const { part, field } = placeOf(filled.tex, latexErrorLine)
-    return { latexErrorLine, latexErrorPart: part, where: field ?? `line ${latexErrorLine}` }
+    const field = filled.fields[latexErrorLine]
+    return { latexErrorLine, latexErrorPart: field ? 'body' : 'template', where: field ?? `line ${latexErrorLine}` }
   }
   if (isMain) return { latexErrorLine: line, latexErrorPart: 'source', where: `line ${line}` }
   // TeX tells the name as the document has it: from the main file's folder, perhaps without its ending.

@@ -52,6 +52,8 @@ export interface Source {
 export interface CompileOptions {
   /** Whose LaTeX it is: our own template's, or anyone's, which never runs outside the sandbox. */
   trust: 'own' | 'foreign'
+  /** Of our own: the profile's field by line, counted from 1. What has none is the template's. */
+  fields?: readonly (string | undefined)[] | undefined
   signal?: AbortSignal | undefined
   /** Hears how many wait before it, each time that changes; never when it need not wait. */
   onQueued?: (ahead: number) => void
@@ -78,8 +80,8 @@ const OUTCOMES: Partial<Record<FailureCode, string>> = {
 interface Work extends Omit<Job, 'folder'> {
   trust: 'own' | 'foreign'
   files: ReadonlyMap<string, Uint8Array | string>
-  /** Our own document as a whole, and the lines of it that TeX does not count because they are in the format. */
-  filled?: { tex: string; skippedLines: number } | undefined
+  /** Of our own document: the fields by line, and the lines that TeX does not count because they are in the format. */
+  filled?: { skippedLines: number; fields: readonly (string | undefined)[] } | undefined
 }
 
 export class Tectonic {
@@ -117,12 +119,15 @@ export class Tectonic {
    * gone by then.
    */
   async compile(source: string | Source, options: CompileOptions): Promise<Compiled> {
-    const { trust, signal, onQueued, onTurn } = options
+    const { trust, fields, signal, onQueued, onTurn } = options
     const work = async () => {
       onTurn?.()
       // Making formats takes seconds and is nobody's compilation: who comes while the server starts waits for it here.
       const format = await this.#format
-      return this.#traced(typeof source === 'string' ? single(source, trust, format) : several(source, trust), signal)
+      return this.#traced(
+        typeof source === 'string' ? single(source, trust, format, fields) : several(source, trust),
+        signal,
+      )
     }
     return (trust === 'own' ? this.#own : this.#foreign).run(work, { signal, onQueued })
   }
@@ -210,7 +215,12 @@ export class Tectonic {
   }
 }
 
-function single(tex: string, trust: CompileOptions['trust'], known: TemplateFormat | undefined): Work {
+function single(
+  tex: string,
+  trust: CompileOptions['trust'],
+  known: TemplateFormat | undefined,
+  fields: CompileOptions['fields'] = [],
+): Work {
   const format = trust === 'own' && known && tex.startsWith(known.preamble) ? known : undefined
   const preamble = format?.preamble ?? ''
   return {
@@ -220,7 +230,7 @@ function single(tex: string, trust: CompileOptions['trust'], known: TemplateForm
     format,
     // One pass is enough for our own template: no reference in it looks forward, so a second gives the same bytes.
     reruns: trust === 'own' ? 0 : undefined,
-    filled: trust === 'own' ? { tex, skippedLines: preamble.split('\n').length - 1 } : undefined,
+    filled: trust === 'own' ? { fields, skippedLines: preamble.split('\n').length - 1 } : undefined,
   }
 }
 

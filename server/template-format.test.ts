@@ -29,7 +29,7 @@ let format: TemplateFormat
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pass-ats-formats-'))
-  format = await templateFormat(toolchain, templateToPrepare(TEMPLATE), [folder])
+  format = await templateFormat(toolchain, await templateToPrepare(TEMPLATE), [folder])
 }, 60_000)
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -80,7 +80,7 @@ it('comes with a bundle of a few files, each of them a file', async () => {
 
 it('is made once, and found from then on', async () => {
   const made = (await stat(format.texCache)).ctimeMs
-  const again = await templateFormat(toolchain, templateToPrepare(TEMPLATE), ['/nowhere', folder])
+  const again = await templateFormat(toolchain, await templateToPrepare(TEMPLATE), ['/nowhere', folder])
   expect(again).toEqual(format)
   expect((await stat(again.texCache)).ctimeMs).toBe(made)
   expect((await readdir(folder)).filter((name) => name.startsWith('.'))).toEqual([])
@@ -90,25 +90,28 @@ it('names the field of the profile that LaTeX stopped at, by the line of the who
   const { tex } = renderLatex(resume)
   const broken = tex.replace('Wrote the first', '\\nosuch')
   const line = broken.slice(0, broken.indexOf('\\nosuch')).split('\n').length
+  const fields = Array.from({ length: line + 1 }, (_, index) => (index === line ? 'work.1.highlights.0' : undefined))
   for (const made of [format, undefined]) {
-    expect(await failureOf(tectonic(made).compile(broken, { trust: 'own' }))).toMatchObject({
+    expect(await failureOf(tectonic(made).compile(broken, { trust: 'own', fields }))).toMatchObject({
       code: 'latex_invalid',
-      detail: 'work.1.highlights: Undefined control sequence',
+      detail: 'work.1.highlights.0: Undefined control sequence',
       latexErrorLine: line,
       latexErrorPart: 'body',
     })
+    expect(await failureOf(tectonic(made).compile(broken, { trust: 'own' }))).toMatchObject({
+      detail: `line ${line}: Undefined control sequence`,
+      latexErrorPart: 'template',
+    })
   }
-  const after = tex.replace('\\end{document}', '\\nosuch\\end{document}')
-  expect(await failureOf(tectonic(format).compile(after, { trust: 'own' }))).toMatchObject({
-    detail: `line ${tex.split('\n').findIndex((each) => each.startsWith('\\end{document}')) + 1}: Undefined control sequence`,
-    latexErrorPart: 'template',
-  })
 })
 
 it('names the field of the profile with a character that no font has', async () => {
-  const { tex } = renderLatex({ ...resume, basics: { name: 'Ada Quill', label: 'Mechanic \u{1F680}' } })
-  const failure = await failureOf(tectonic(format).compile(tex, { trust: 'own' }))
-  expect(failure).toMatchObject({ code: 'unsupported_character', detail: 'basics.label: “\u{1F680}” (U+1F680)' })
+  const { tex } = renderLatex(resume)
+  const line = tex.slice(0, tex.indexOf('Ran Kafka')).split('\n').length
+  const fields = Array.from({ length: line + 1 }, (_, index) => (index === line ? 'work.0.highlights.0' : undefined))
+  const compiling = tectonic(format).compile(tex.replace('Ran Kafka', 'Ran \u{1F680}'), { trust: 'own', fields })
+  const detail = 'work.0.highlights.0: \u201c\u{1F680}\u201d (U+1F680)'
+  expect(await failureOf(compiling)).toMatchObject({ code: 'unsupported_character', detail })
 })
 
 it('ends at its mark, else before the first placeholder or the document, whichever is first', () => {

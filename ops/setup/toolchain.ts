@@ -95,13 +95,15 @@ async function latexFormat(
 
 // What the server would otherwise make when it starts.
 async function ownFormat(toolchain: Toolchain, formats: string) {
-  return templateFormat(toolchain, templateToPrepare(TEMPLATE), [formats]).catch((cause) => {
+  try {
+    return await templateFormat(toolchain, await templateToPrepare(TEMPLATE), [formats])
+  } catch (cause) {
     throw new SetupError('The template could not be made into a format.', {
       why: 'making the PDF quickly',
       fix: `rm -r ${cacheRoot()} && npm start`,
       cause,
     })
-  })
+  }
 }
 
 async function sandbox(
