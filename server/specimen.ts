@@ -4,7 +4,8 @@ import type { Resume } from './tailor.ts'
 
 const LETTERS =
   'ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz 0123456789 –—•“”‘’…€£§ !"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~'
-const TEXT = `${LETTERS} ÀÉÎÕÜßçøłőřţ Ая ЁёЩщ Ωωά`
+/** Of every alphabet, and of formulas and signs, whose fonts may each be another. */
+const TEXT = `${LETTERS} ÀÉÎÕÜßçøłőřţậ ЁёЩщ Ωωάἀ Աბ ∑→√✓ ♂⚙☎`
 
 export const SPECIMEN: Resume = {
   basics: {
