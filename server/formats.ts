@@ -4,11 +4,12 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { Failure } from './failure.ts'
 import { renderLatex, TEMPLATE } from './latex.ts'
 import { bareCommand, inputFolder, outputFolder } from './sandbox.ts'
 import { SPECIMEN } from './specimen.ts'
 import { runToEnd } from './tectonic-process.ts'
-import { type NoFormat, type TemplateFormat, templateFormat } from './template-format.ts'
+import { NoFormat, type TemplateFormat, templateFormat } from './template-format.ts'
 import type { Toolchain } from './toolchain.ts'
 
 const PAGE = '\\documentclass{article}\\begin{document}Ready.\\end{document}\n'
@@ -40,10 +41,16 @@ export async function prepareFormats(
   try {
     return await templateFormat(toolchain, await templateToPrepare(template), folders)
   } catch (error) {
-    const { reason, line } = error as NoFormat
-    log.warn({ reason, line }, 'the template has no format of its own: each PDF takes several times as long')
+    log.warn(why(error), 'the template has no format of its own: each PDF takes several times as long')
     return undefined
   }
+}
+
+/** A class and a line of the template; what TeX said may quote it. */
+function why(error: unknown): { reason: string; line: number | undefined } {
+  if (error instanceof NoFormat) return { reason: error.reason, line: error.line }
+  const { code, latexErrorLine } = Failure.from(error)
+  return { reason: code, line: latexErrorLine }
 }
 
 async function hasLatexFormat({ texCache }: Toolchain): Promise<boolean> {
