@@ -141,7 +141,8 @@ export class Tectonic {
     const tracer = trace.getTracer('pass-ats-server')
     return tracer.startActiveSpan(SPAN_TECTONIC, { kind: SpanKind.CLIENT, attributes }, async (span) => {
       try {
-        const compiled = await this.#inJobFolder(work, signal, span)
+        const compile = () => this.#inJobFolder(work, signal, span)
+        const compiled = await (work.trust === 'own' ? this.#precedence.first(compile) : compile())
         span.setAttribute(ATTR_COMPILE_OUTCOME, 'ok')
         return compiled
       } catch (error) {
@@ -173,12 +174,9 @@ export class Tectonic {
       const command = tectonicCommand(toolchain, job)
       if (work.trust === 'foreign' && !command.sandboxed) throw new Failure('sandbox_unavailable')
       span.setAttribute(ATTR_COMPILE_SANDBOXED, command.sandboxed)
-      const limits = { cwd: folder, timeoutMs: this.#timeoutMs, signal }
-      const running =
-        work.trust === 'own'
-          ? this.#precedence.first(() => runToEnd(command, limits))
-          : runToEnd(command, { ...limits, after: this.#precedence })
-      const ended = await running.catch((cause) => {
+      const after = work.trust === 'own' ? undefined : this.#precedence
+      const limits = { cwd: folder, timeoutMs: this.#timeoutMs, after, signal }
+      const ended = await runToEnd(command, limits).catch((cause) => {
         throw new Failure('tectonic_unavailable', { cause })
       })
       const passes = Math.min(MAX_PASSES, ended.stdout.match(/^note: (?:Running|Rerunning) TeX\b/gm)?.length ?? 0)
