@@ -99,7 +99,10 @@ export const ATTR_COMPILE_FORMAT = 'pass_ats.compile.format'
 export const ATTR_COMPILE_PASSES = 'pass_ats.compile.passes'
 /** Whether Tectonic ran inside bubblewrap. */
 export const ATTR_COMPILE_SANDBOXED = 'pass_ats.compile.sandboxed'
-/** How Tectonic ended: ok, latex_error, unsupported_character, timeout, out_of_memory, crash, unavailable, interrupted. */
+/**
+ * How Tectonic ended: ok, latex_error, unsupported_character, timeout, out_of_memory, output_too_large, crash, unavailable,
+ * interrupted.
+ */
 export const ATTR_COMPILE_OUTCOME = 'pass_ats.compile.outcome'
 /** User and system CPU time of the Tectonic process, seconds. */
 export const ATTR_COMPILE_CPU_TIME = 'pass_ats.compile.cpu.time'
@@ -107,6 +110,8 @@ export const ATTR_COMPILE_CPU_TIME = 'pass_ats.compile.cpu.time'
 export const ATTR_COMPILE_MEMORY_PEAK = 'pass_ats.compile.memory.peak'
 /** Line of the LaTeX error, counted from 1. */
 export const ATTR_LATEX_ERROR_LINE = 'pass_ats.latex.error.line'
+/** Whose line that is: `template`, `body` (what was filled in), `source` (sent to POST /compile), `package` (TeX's own). */
+export const ATTR_LATEX_ERROR_PART = 'pass_ats.latex.error.part'
 /** Characters of LaTeX handed to the compiler. */
 export const ATTR_LATEX_LENGTH = 'pass_ats.latex.length'
 /** Pages in the PDF. */

@@ -7,6 +7,7 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals, isClosing } from '../ops/closing.ts'
+import { benchCompile } from './compile.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
 import { benchIngest } from './ingest.ts'
@@ -42,6 +43,7 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     about: 'what the browser sends by itself: requests of runs that work, delay of those that fail',
     run: benchUpload,
   },
+  compile: { about: 'what a resume takes to typeset, step by step, and beside hostile LaTeX', run: benchCompile },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },

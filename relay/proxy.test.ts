@@ -351,6 +351,22 @@ test.each([
   }
 })
 
+test('An archive goes through as it is, with the file to start with and nothing else of the query', async () => {
+  const arrived: unknown[] = []
+  const { ask } = await relayTo(async (incoming, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of incoming) chunks.push(chunk)
+    arrived.push(incoming.url, incoming.headers['content-type'], Buffer.concat(chunks))
+    response.end()
+  })
+  const body = Buffer.from([0x50, 0x4b, 3, 4, 0, 0xff, 0xfe])
+  const headers = { 'content-type': 'application/zip' }
+  await ask('/compile?main=a%20%26b/m.tex&name=Ada', { method: 'POST', body, headers })
+  expect(arrived).toEqual(['/compile?main=a+%26b%2Fm.tex', 'application/zip', body])
+  await ask(`/runs/${TRACE_ID}/resume.pdf?main=x`)
+  expect(arrived[3]).toBe(`/runs/${TRACE_ID}/resume.pdf`)
+})
+
 test('A run ID that is none is answered here', async () => {
   const { ask } = await relayTo(await deadAddress())
   const answer = await ask('/runs/ada@example.org/events')

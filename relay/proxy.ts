@@ -100,7 +100,7 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(new DeadlineExceeded('No answer in time.')), hop.deadlineMs)
     try {
-      const response = await proxy(`${serverUrl}${c.req.path}`, {
+      const response = await proxy(`${serverUrl}${c.req.path}${passedQuery(c)}`, {
         method: c.req.method,
         headers: { ...passedOn(c, span !== undefined), ...ownHeaders(c) },
         ...(hop.maxBytes > 0 && c.req.raw.body ? { body: bounded(c.req.raw.body, hop.maxBytes), duplex: 'half' } : {}),
@@ -170,6 +170,12 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
       return pass(c, { route: '/runs/{id}/events', deadlineMs: answerMs, maxBytes: 0 })
     })
     .get('/runs/:id/resume.pdf', (c) => pass(c, { route: '/runs/{id}/resume.pdf', deadlineMs: answerMs, maxBytes: 0 }))
+}
+
+/** The one parameter of a query that a route of the server has: which file of an archive POST /compile starts with. */
+function passedQuery(c: Context<Env>): string {
+  const main = c.req.path === '/compile' ? c.req.query('main') : undefined
+  return main === undefined ? '' : `?${new URLSearchParams({ main })}`
 }
 
 function passedOn(c: Context<Env>, traced: boolean): Record<string, string> {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Hono } from 'hono'
 import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { gzipOf, tarOf, zipOf } from '../fixtures/latex/archives.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { ErrorBody, Run, RunEvent } from './contract.ts'
@@ -301,6 +302,43 @@ it('compiles LaTeX that comes from outside', async () => {
       .subarray(0, 5)
       .toString(),
   ).toBe('%PDF-')
+})
+
+const upload = (path: string, body: Uint8Array, type: string) =>
+  app.request(path, { method: 'POST', body: new Uint8Array(body), headers: { 'content-type': type } })
+
+it('compiles an archive from the file that is asked for, and names the file and line of a mistake', async () => {
+  const paper = (last: string) => [
+    { name: 'paper/main.tex', content: '\\documentclass{article}\\begin{document}\\input{parts/one}\\end{document}' },
+    { name: 'paper/parts/one.tex', content: `See \\ref{a}.\n\\section{A}\\label{a}\n${last}` },
+    { name: 'other.tex', content: '\\documentclass{article}\\begin{document}Other\\end{document}' },
+  ]
+  for (const [body, type] of [
+    [zipOf(paper('fine')), 'application/zip'],
+    [gzipOf(await tarOf(paper('fine'))), 'application/gzip'],
+  ] as const) {
+    const made = await upload('/compile?main=paper/main.tex', body, type)
+    expect(made.status).toBe(200)
+    expect(Buffer.from(await made.arrayBuffer()).toString('latin1', 0, 5)).toBe('%PDF-')
+  }
+  const failed = await upload('/compile?main=paper/main.tex', zipOf(paper('\\nosuch')), 'application/zip')
+  expect(failed.status).toBe(422)
+  const { error } = ErrorBody.parse(await failed.json())
+  expect(error).toMatchObject({
+    code: 'latex_invalid',
+    detail: 'paper/parts/one.tex, line 3: Undefined control sequence',
+  })
+  const unclear = await upload('/compile', zipOf(paper('fine')), 'application/zip')
+  expect(unclear.status).toBe(400)
+  expect(ErrorBody.parse(await unclear.json()).error.detail).toMatch(/\?main=/)
+})
+
+it('works on so many compilations from outside, and says so to the next', async () => {
+  const page = '\\documentclass{article}\\begin{document}Hello\\end{document}'
+  const statuses = await Promise.all(Array.from({ length: 17 }, async () => (await post('/compile', page)).status))
+  // The queue of this server has room for eight.
+  expect(statuses.filter((status) => status === 200)).toHaveLength(9)
+  expect(statuses.filter((status) => status === 503)).toHaveLength(8)
 })
 
 it('says what is wrong with LaTeX that does not compile', async () => {

@@ -19,6 +19,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_REPLAYED } from '../names.ts'
+import { readCompileSource } from './compile-source.ts'
 import { type ErrorBody, RunId } from './contract.ts'
 import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
@@ -47,6 +48,7 @@ export interface Server {
 
 export function createApp({ runs, pipeline, working, hosts, keys, shutdown, ready }: Server): Hono {
   const app = new Hono()
+  let compiling = 0
 
   // Orchestrators ask by whatever address they have.
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
@@ -96,20 +98,28 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
   })
 
   app.post('/compile', bodyLimit({ maxSize: MAX_COMPILE_BYTES, onError: tooLarge }), async (c) => {
-    const tex = await c.req.text()
-    if (!tex.includes('\\documentclass')) {
-      throw new Failure('request_invalid', { detail: 'The body must be one LaTeX file with a \\documentclass.' })
+    if (compiling >= MAX_COMPILES) throw new Failure('overloaded')
+    compiling++
+    try {
+      const signal = AbortSignal.any([c.req.raw.signal, shutdown])
+      const compile = async () => {
+        const source = await readCompileSource(new Uint8Array(await c.req.arrayBuffer()), c.req.query('main'))
+        return pipeline.tectonic.compile(source, { trust: 'foreign', signal })
+      }
+      const { pdf } = await working.add(inStage('compile', context.active(), [], compile))
+      return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
+    } finally {
+      compiling--
     }
-    const signal = AbortSignal.any([c.req.raw.signal, shutdown])
-    const compile = () => pipeline.tectonic.compile(tex, { trust: 'foreign', signal })
-    const { pdf } = await working.add(inStage('compile', context.active(), [], compile))
-    return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
   })
 
   app.notFound((c) => answer(c, new Failure('request_invalid', { detail: 'There is no such route.' }), 404))
   app.onError((error, c) => answer(c, Failure.from(error)))
   return app
 }
+
+/** POST /compile at once, waiting ones included: each may hold 20 MiB of what was sent. */
+const MAX_COMPILES = 16
 
 const tooLarge = (c: Context) => answer(c, new Failure('request_too_large'))
 

@@ -193,6 +193,11 @@ export const FAILURES = {
     message: 'Making the PDF needed more memory than allowed.',
     advice: 'Shorten the profile, then try again.',
   },
+  output_too_large: {
+    status: 422,
+    message: 'The PDF, or what was written beside it, grew larger than allowed.',
+    advice: 'Use fewer or smaller images, then try again.',
+  },
   sandbox_unavailable: {
     status: 503,
     message: 'LaTeX from outside is not accepted here, because it could not be run safely.',

@@ -9,13 +9,15 @@ import { trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
+import { prepareFormats } from './formats.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers } from './leftovers.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import { Runs } from './runs.ts'
-import { Tectonic, type Toolchain } from './tectonic.ts'
+import { Tectonic } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
+import type { Toolchain } from './toolchain.ts'
 import { typefaceOf } from './typeface.ts'
 import { Working } from './working.ts'
 
@@ -33,13 +35,14 @@ await mkdir(config.distDir, { recursive: true })
 const toolchain = config.toolchainPath
   ? (JSON.parse(readFileSync(config.toolchainPath, 'utf8')) as Toolchain)
   : undefined
+const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
 const tectonic = new Tectonic({
   toolchain,
+  format: prepareFormats(toolchain, template, join(config.distDir, 'formats'), log),
   timeoutMs: config.compile.timeoutMs,
   concurrency: config.compile.concurrency,
   queueLimit: 64,
 })
-const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
 const model = config.llm && {
   llm: new Llm(config.llm),
   quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),

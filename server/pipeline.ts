@@ -82,9 +82,10 @@ export async function runPipeline(
     const render = rendering(request, resume, typeface, template)
     const rendered = await stage('latex', async () => render(0))
     let compiling = false
-    const compile = async ({ tex }: LatexDocument) => {
+    const compile = async ({ tex, fields }: LatexDocument) => {
       const { pdf } = await tectonic.compile(tex, {
         trust: 'own',
+        fields,
         signal,
         onQueued: (ahead) => run.append({ type: 'queued', ahead }),
         onTurn: () => {

@@ -154,5 +154,5 @@ export const GenerateRequest = z.strictObject({ profile: Profile, posting: Posti
 export type GenerateRequest = z.infer<typeof GenerateRequest>
 /** Largest accepted POST /generate body, bytes. */
 export const MAX_GENERATE_BYTES = 512 * 1024
-/** Largest accepted POST /compile body (one LaTeX file), bytes. */
-export const MAX_COMPILE_BYTES = 256 * 1024
+/** Largest accepted POST /compile body (one LaTeX file, or a zip, tar or tar.gz), bytes. */
+export const MAX_COMPILE_BYTES = 4 * 1024 * 1024
