@@ -111,8 +111,10 @@ export const ATTR_SSE_RESUMED = 'pass_ats.sse.resumed'
 export const ATTR_SSE_LAST_EVENT_ID = 'pass_ats.sse.last_event_id'
 /** Why the SSE connection ended: `finished`, `client_disconnected`, `server_shutdown`. */
 export const ATTR_SSE_CLOSE_REASON = 'pass_ats.sse.close_reason'
-/** Whether a POST /generate met a run that existed already. */
+/** Whether a POST /generate met a run that existed already, and started none. */
 export const ATTR_RUN_REPLAYED = 'pass_ats.run.replayed'
+/** Which attempt at the run a POST /generate began: above 1 when the server had died in the one before. */
+export const ATTR_RUN_ATTEMPT = 'pass_ats.run.attempt'
 
 // ── Attributes of the semantic conventions ─────────────────────────────────
 /** Low-cardinality class of the error. */

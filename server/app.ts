@@ -18,7 +18,7 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_REPLAYED } from '../names.ts'
+import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_ATTEMPT, ATTR_RUN_REPLAYED } from '../names.ts'
 import { type ErrorBody, RunId } from './contract.ts'
 import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
@@ -67,11 +67,13 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
     const cause = trace.getActiveSpan()?.spanContext()
     const id = cause?.traceId ?? traceIdOf(c.req.header('traceparent')) ?? randomTraceId()
     const known = runs.get(id)
-    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, known !== undefined)
     // Of another's run not even that it exists.
     if (known && known.owner !== ownerIn(c)) throw new Failure('run_not_found', { reason: 'other_install' })
-    if (known) return c.json(known.view(), 200)
+    const replayed = known !== undefined && !known.canRunAgain
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, replayed)
+    if (replayed) return c.json(known.view(), 200)
     const run = runs.create(id, ownerIn(c), c.req.header(REQUEST_ID_HEADER))
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
     const { parent, links } = parentOf(cause)
     // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
     setImmediate(() => void working.add(runPipeline(pipeline, run, request, parent, links)))
@@ -80,17 +82,24 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
 
   app.get('/runs/:id', (c) => c.json(find(runs, c).view()))
 
+  // Not DELETE: the run stays, with how it ended.
+  app.post('/runs/:id/cancel', (c) => {
+    const run = find(runs, c)
+    run.stop('cancelled')
+    return c.json(run.view())
+  })
+
   app.get('/runs/:id/events', (c) => streamEvents(c, find(runs, c), shutdown))
 
   app.get('/runs/:id/resume.pdf', async (c) => {
     const run = find(runs, c)
-    if (run.last?.type !== 'done') throw new Failure('run_not_found')
+    if (run.end?.type !== 'done') throw new Failure('run_not_found')
     const { size } = await stat(run.pdfPath).catch((cause) => {
       throw new Failure('run_not_found', { reason: 'pdf_gone', cause })
     })
     c.header('Content-Type', 'application/pdf')
     c.header('Content-Length', String(size))
-    c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.last.fileName)}`)
+    c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.end.fileName)}`)
     c.header('Cache-Control', 'private, no-store')
     return c.body(Readable.toWeb(createReadStream(run.pdfPath)) as ReadableStream)
   })

@@ -39,6 +39,11 @@ export class Failure extends Error {
     return error instanceof Failure ? error : new Failure('internal', { cause: error })
   }
 
+  /** Why the work was stopped, in the words of who stopped it; `interrupted` where they gave none. */
+  static ofAbort(signal: AbortSignal): Failure {
+    return signal.reason instanceof Failure ? signal.reason : new Failure('interrupted')
+  }
+
   toBody(): FailureBody {
     const { message, advice } = FAILURES[this.code]
     return { code: this.code, message, advice, ...(this.detail && { detail: this.detail }) }

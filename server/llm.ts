@@ -1,12 +1,10 @@
 /** One streamed, structured answer from any OpenAI-compatible endpoint, with its GenAI span. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import {
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
   ATTR_GEN_AI_OPERATION,
   ATTR_GEN_AI_OUTPUT_TYPE,
   ATTR_GEN_AI_PROVIDER,
@@ -23,6 +21,7 @@ import {
   ATTR_SERVER_PORT,
 } from '../names.ts'
 import { Failure } from './failure.ts'
+import { recordFailure } from './span-failure.ts'
 
 export interface LlmOptions {
   /** Up to and including the version, e.g. `https://api.openai.com/v1`. */
@@ -87,8 +86,7 @@ export class Llm {
           return parseAnswer(answer, question.shape)
         } catch (error) {
           const failure = toFailure(error)
-          span.setStatus({ code: SpanStatusCode.ERROR })
-          span.setAttributes({ [ATTR_ERROR_TYPE]: errorType(error, failure), [ATTR_FAILURE_CODE]: failure.code })
+          recordFailure(span, failure, errorType(error, failure))
           throw failure
         } finally {
           span.end()
@@ -199,7 +197,7 @@ class Patience {
 
   /** Why it was cut short, if it was. */
   verdict(): Failure | undefined {
-    if (this.#caller.aborted) return new Failure('interrupted')
+    if (this.#caller.aborted) return Failure.ofAbort(this.#caller)
     if (this.#deadline.aborted || this.#idle.signal.aborted) return new Failure('llm_timeout')
     return undefined
   }

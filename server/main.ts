@@ -8,10 +8,12 @@ import { trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
+import { openDatabase } from './database.ts'
 import { TEMPLATE } from './latex.ts'
-import { clearLeftovers } from './leftovers.ts'
+import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
-import { Runs } from './runs.ts'
+import { RunStore } from './run-store.ts'
+import { MAX_ACTIVE, Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
 import { Working } from './working.ts'
@@ -34,10 +36,12 @@ const tectonic = new Tectonic({
   toolchain,
   timeoutMs: config.compile.timeoutMs,
   concurrency: config.compile.concurrency,
-  queueLimit: 64,
+  // A run that was taken is not turned away later.
+  queueLimit: MAX_ACTIVE,
 })
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
-const runs = new Runs(config.distDir)
+const db = openDatabase(config.distDir)
+const runs = new Runs({ distDir: config.distDir, store: new RunStore(db), log })
 const working = new Working()
 const shutdown = new AbortController()
 const app = createApp({
@@ -51,6 +55,7 @@ const app = createApp({
 })
 
 const clear = async () => {
+  runs.forgetBefore(Date.now() - PDF_LIFE_MS)
   const removed = await clearLeftovers(config.distDir, tmpdir(), Date.now())
   if (removed > 0) log.info({ removed }, 'leftovers cleared')
 }
@@ -82,6 +87,7 @@ async function stop() {
   // Killed compilations remove their folders, with the resume in them; half a second is plenty.
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await stopTelemetry()
+  db.close()
   process.exit(0)
 }
 process.on('SIGTERM', stop)

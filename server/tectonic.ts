@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { access, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { type Span, SpanKind, trace } from '@opentelemetry/api'
 import {
   ATTR_COMPILE_CPU_TIME,
   ATTR_COMPILE_FORMAT,
@@ -12,8 +12,6 @@ import {
   ATTR_COMPILE_OUTCOME,
   ATTR_COMPILE_PASSES,
   ATTR_COMPILE_SANDBOXED,
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
   ATTR_LATEX_ERROR_LINE,
   ATTR_PROCESS_EXECUTABLE_NAME,
   ATTR_PROCESS_EXIT_CODE,
@@ -23,6 +21,7 @@ import {
 import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
 import { tectonicCommand } from './sandbox.ts'
+import { recordFailure } from './span-failure.ts'
 import { type Ended, runToEnd } from './tectonic-process.ts'
 import { verdict } from './tectonic-verdict.ts'
 import { Turns } from './turns.ts'
@@ -73,6 +72,7 @@ const OUTCOMES: Partial<Record<FailureCode, string>> = {
   tectonic_unavailable: 'unavailable',
   sandbox_unavailable: 'unavailable',
   interrupted: 'interrupted',
+  cancelled: 'interrupted',
 }
 
 export class Tectonic {
@@ -115,10 +115,8 @@ export class Tectonic {
       } catch (error) {
         const failure = Failure.from(error)
         // The code and the line, and nothing that TeX said: its messages quote the resume.
-        span.setStatus({ code: SpanStatusCode.ERROR })
+        recordFailure(span, failure, failure.code)
         span.setAttributes({
-          [ATTR_ERROR_TYPE]: failure.code,
-          [ATTR_FAILURE_CODE]: failure.code,
           [ATTR_COMPILE_OUTCOME]: OUTCOMES[failure.code] ?? 'crash',
           ...(failure.latexErrorLine !== undefined && { [ATTR_LATEX_ERROR_LINE]: failure.latexErrorLine }),
         })
@@ -149,6 +147,7 @@ export class Tectonic {
       })
       const passes = Math.min(MAX_PASSES, ended.stdout.match(/^note: (?:Running|Rerunning) TeX\b/gm)?.length ?? 0)
       record(span, ended, passes)
+      if (ended.aborted && signal) throw Failure.ofAbort(signal)
       const failure = verdict(ended, { jobFile: `${JOB}.tex`, trust })
       if (failure) throw failure
       const { wallSeconds, cpuSeconds, peakMemoryBytes, stdout, stderr } = ended
