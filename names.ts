@@ -42,6 +42,8 @@ export const SPAN_DELIVER = 'deliver'
 // ── RPC methods of the extension's messages (span name = method) ───────────
 /** Popup asks background to start a run. */
 export const RPC_START_RUN = 'background/start_run'
+/** Popup asks background to cancel the run. */
+export const RPC_CANCEL_RUN = 'background/cancel_run'
 /** Background asks the page's content script for the posting. */
 export const RPC_EXTRACT_POSTING = 'content/extract_posting'
 /** `rpc.system.name` of messages inside the extension. */
@@ -111,6 +113,8 @@ export const ATTR_SSE_RESUMED = 'pass_ats.sse.resumed'
 export const ATTR_SSE_LAST_EVENT_ID = 'pass_ats.sse.last_event_id'
 /** Why the SSE connection ended: `finished`, `client_disconnected`, `server_shutdown`. */
 export const ATTR_SSE_CLOSE_REASON = 'pass_ats.sse.close_reason'
+/** How often the browser posted the run again because the server had lost it. */
+export const ATTR_RUN_REPOSTS = 'pass_ats.run.reposts'
 /** Whether a POST /generate met a run that existed already, and started none. */
 export const ATTR_RUN_REPLAYED = 'pass_ats.run.replayed'
 /** Which attempt at the run a POST /generate began: above 1 when the server had died in the one before. */

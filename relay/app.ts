@@ -77,6 +77,7 @@ export function createApp(parts: Parts) {
   app.post('/generate', access.gate('runs'))
   app.post('/compile', access.gate('runs'))
   // By their whole paths, because a refusal names its route on the span.
+  app.post('/runs/:id/cancel', access.gate('nothing'))
   app.get('/runs/:id/events', access.gate('nothing'))
   app.get('/runs/:id/resume.pdf', access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))

@@ -5,6 +5,7 @@ CREATE TABLE run (
   id TEXT PRIMARY KEY,
   owner TEXT NOT NULL, -- the install that it is shown to; '' for a relay's own
   attempt INTEGER NOT NULL,
+  first_id INTEGER NOT NULL, -- of the events in `ended`
   started_at INTEGER NOT NULL,
   ended_at INTEGER,
   ended TEXT -- its events as JSON

@@ -12,6 +12,8 @@ export interface StoredRun {
   owner: string
   /** How often it has been begun, from 1. */
   attempt: number
+  /** Of its first event. */
+  firstId: number
   /** Epoch milliseconds. */
   startedAt: number
   /** Undefined while it is under way. */
@@ -30,12 +32,12 @@ export class RunStore {
   }
 
   /** Writes that the run is under way. Returns the IDs of those that had to make room. */
-  begin({ id, owner, attempt, startedAt }: StoredRun): string[] {
+  begin({ id, owner, attempt, firstId, startedAt }: StoredRun): string[] {
     return inTransaction(this.#db, () => {
       const { changes } = this.#db.prepare('DELETE FROM run WHERE id = ?').run(id)
       this.#db
-        .prepare('INSERT INTO run (id, owner, attempt, started_at) VALUES (?, ?, ?, ?)')
-        .run(id, owner, attempt, startedAt)
+        .prepare('INSERT INTO run (id, owner, attempt, first_id, started_at) VALUES (?, ?, ?, ?, ?)')
+        .run(id, owner, attempt, firstId, startedAt)
       this.#runs += 1 - Number(changes)
       const excess = this.#runs - this.#maxRuns
       return excess > 0 ? this.#remove('ended IS NOT NULL ORDER BY started_at LIMIT ?', excess) : []
@@ -43,23 +45,28 @@ export class RunStore {
   }
 
   /** Writes how it ended, and `alongside` in the same transaction. */
-  end(id: string, events: readonly RunEvent[], endedAt: number, alongside: () => void): void {
+  end(
+    { id, firstId }: Pick<StoredRun, 'id' | 'firstId'>,
+    events: readonly RunEvent[],
+    endedAt: number,
+    alongside: () => void,
+  ): void {
     inTransaction(this.#db, () => {
-      const statement = this.#db.prepare('UPDATE run SET ended = ?, ended_at = ? WHERE id = ?')
-      statement.run(JSON.stringify(events.map(withoutDetail)), endedAt, id)
+      const statement = this.#db.prepare('UPDATE run SET ended = ?, ended_at = ?, first_id = ? WHERE id = ?')
+      statement.run(JSON.stringify(events.map(withoutDetail)), endedAt, firstId, id)
       alongside()
     })
   }
 
   find(id: string): StoredRun | undefined {
-    const row = this.#db.prepare('SELECT id, owner, attempt, started_at, ended FROM run WHERE id = ?').get(id)
+    const row = this.#db.prepare('SELECT id, owner, attempt, first_id, started_at, ended FROM run WHERE id = ?').get(id)
     return row && toRun(row)
   }
 
   /** Those that their process left in the middle. */
   open(): StoredRun[] {
     return this.#db
-      .prepare('SELECT id, owner, attempt, started_at, ended FROM run WHERE ended IS NULL')
+      .prepare('SELECT id, owner, attempt, first_id, started_at, ended FROM run WHERE ended IS NULL')
       .all()
       .map(toRun)
   }
@@ -87,11 +94,12 @@ function withoutDetail(event: RunEvent): RunEvent {
   return { ...event, failure }
 }
 
-function toRun({ id, owner, attempt, started_at, ended }: Record<string, unknown>): StoredRun {
+function toRun({ id, owner, attempt, first_id, started_at, ended }: Record<string, unknown>): StoredRun {
   return {
     id: String(id),
     owner: String(owner),
     attempt: Number(attempt),
+    firstId: Number(first_id),
     startedAt: Number(started_at),
     events: typeof ended === 'string' ? (JSON.parse(ended) as RunEvent[]) : undefined,
   }

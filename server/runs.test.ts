@@ -77,6 +77,8 @@ it('a run that was under way has ended as interrupted after a restart, and can b
   const second = start()
   expect(second.get(RUN)?.end).toMatchObject({ failure: { code: 'interrupted' } })
   expect(second.get(RUN)?.canRunAgain).toBe(true)
+  // Who has seen the events that are gone hears of the end, too.
+  for (const runs of [second, start()]) expect(await idsAndEvents(runs, 10)).toMatchObject([{ id: 10_000 }])
   const again = second.create(RUN, OWNER)
   again.append({ type: 'stage', stage: 'llm', state: 'started' })
   again.append(DONE)

@@ -27,6 +27,8 @@ export class RunLog {
   /** Of the request that started it, as the relay's log has it. */
   readonly requestId: string | undefined
   readonly attempt: number
+  /** Of the first event in the log. */
+  readonly firstId: number
   /** Epoch milliseconds. */
   readonly startedAt: number
   readonly pdfPath: string
@@ -40,6 +42,7 @@ export class RunLog {
     this.owner = stored.owner
     this.requestId = requestId
     this.attempt = stored.attempt
+    this.firstId = stored.firstId
     this.startedAt = stored.startedAt
     this.pdfPath = join(distDir, `${stored.id}.pdf`)
     this.#events = stored.events ?? []
@@ -89,14 +92,12 @@ export class RunLog {
     const { promise: aborted, resolve } = Promise.withResolvers<void>()
     const onAbort = () => resolve()
     signal.addEventListener('abort', onAbort, { once: true })
-    const before = (this.attempt - 1) * IDS_PER_ATTEMPT
-    let index = Math.max(0, lastId - before)
+    let index = Math.max(0, lastId + 1 - this.firstId)
     try {
       while (!signal.aborted) {
         const wake = this.#wake.promise
         for (let event = this.#events[index]; event; event = this.#events[index]) {
-          index++
-          yield { id: before + index, event }
+          yield { id: this.firstId + index++, event }
           if (signal.aborted) return
         }
         if (this.end) return
@@ -139,7 +140,10 @@ export class Runs {
   constructor(options: RunsOptions) {
     this.#options = options
     this.#now = options.now ?? Date.now
-    for (const stored of options.store.open()) this.#log({ ...stored, events: [] }).stop('interrupted')
+    for (const stored of options.store.open()) {
+      // Its events are gone, and who has seen them must hear of the end: its id is the last that the attempt has.
+      this.#log({ ...stored, firstId: stored.attempt * IDS_PER_ATTEMPT, events: [] }).stop('interrupted')
+    }
   }
 
   get(id: string): RunLog | undefined {
@@ -159,7 +163,8 @@ export class Runs {
     if (this.#stopped) throw new Failure('interrupted')
     if (this.#active >= MAX_ACTIVE) throw new Failure('overloaded')
     const attempt = Math.max(this.#runs.get(id)?.attempt ?? 0, this.#options.store.find(id)?.attempt ?? 0) + 1
-    const stored: StoredRun = { id, owner, attempt, startedAt: this.#now(), events: undefined }
+    const firstId = (attempt - 1) * IDS_PER_ATTEMPT + 1
+    const stored: StoredRun = { id, owner, attempt, firstId, startedAt: this.#now(), events: undefined }
     const run = this.#log(stored, requestId)
     this.#active++
     // To the end of the map: what ended long ago is forgotten first.
@@ -191,7 +196,7 @@ export class Runs {
     if (this.#runs.get(run.id) === run) this.#active--
     const endedAt = this.#now()
     const alongside = () => this.#options.onEnd?.(run, end, endedAt)
-    this.#write(run, () => this.#options.store.end(run.id, events, endedAt, alongside))
+    this.#write(run, () => this.#options.store.end(run, events, endedAt, alongside))
   }
 
   /** A disk that takes no more costs the run its memory after a crash, not its PDF: its browser posts it again then. */
