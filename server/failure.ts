@@ -41,7 +41,13 @@ export class Failure extends Error {
 
   /** Why the work was stopped, in the words of who stopped it; `interrupted` where they gave none. */
   static ofAbort(signal: AbortSignal): Failure {
-    return signal.reason instanceof Failure ? signal.reason : new Failure('interrupted')
+    const cause: unknown = signal.reason instanceof Error ? signal.reason.cause : undefined
+    return cause instanceof Failure ? cause : new Failure('interrupted')
+  }
+
+  /** What to abort a signal with: by its name, instrumentations know an intended abort from an error. */
+  toAbort(): DOMException {
+    return Object.assign(new DOMException(this.message, 'AbortError'), { cause: this })
   }
 
   toBody(): FailureBody {

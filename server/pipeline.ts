@@ -51,7 +51,7 @@ export async function runPipeline(
   const begin = (name: ServerStage) => run.append({ type: 'stage', stage: name, state: 'started' })
   const stage = async <T>(name: ServerStage, work: () => Promise<T>): Promise<T> => {
     // Between two stages nothing would notice that the run has been stopped.
-    signal.throwIfAborted()
+    if (signal.aborted) throw Failure.ofAbort(signal)
     const result = await inStage(name, parent, cause, work, runLog)
     run.append({ type: 'stage', stage: name, state: 'finished' })
     return result
@@ -72,7 +72,7 @@ export async function runPipeline(
     begin('validate')
     const { pages, sizeBytes } = await stage('validate', async () => {
       const valid = await validatePdf(pdf, document.mustContain)
-      signal.throwIfAborted()
+      if (signal.aborted) throw Failure.ofAbort(signal)
       await publish(run, pdf)
       return valid
     })

@@ -84,7 +84,7 @@ export class RunLog {
     if (this.end) return
     const failure = new Failure(code)
     this.append({ type: 'failed', failure: failure.toBody() })
-    this.abort.abort(failure)
+    this.abort.abort(failure.toAbort())
   }
 
   /** Events after the given id, as they come; ends after the run's last one, or when the signal aborts. */
