@@ -36,6 +36,8 @@ export const SPAN_COMPILE = 'compile'
 export const SPAN_TECTONIC = 'tectonic'
 /** Stage, INTERNAL, server: the PDF is opened and checked. */
 export const SPAN_VALIDATE = 'validate'
+/** CLIENT, server, a trace of its own: one attempt to tell an endpoint how a run ended; linked to the run's trace. */
+export const SPAN_WEBHOOK = 'webhook'
 /** Stage, INTERNAL, background: the PDF arrives in the browser. */
 export const SPAN_DELIVER = 'deliver'
 
@@ -119,6 +121,11 @@ export const ATTR_RUN_REPOSTS = 'pass_ats.run.reposts'
 export const ATTR_RUN_REPLAYED = 'pass_ats.run.replayed'
 /** Which attempt at the run a POST /generate began: above 1 when the server had died in the one before. */
 export const ATTR_RUN_ATTEMPT = 'pass_ats.run.attempt'
+
+/** Which attempt at sending the webhook this is, from 1. */
+export const ATTR_WEBHOOK_ATTEMPT = 'pass_ats.webhook.attempt'
+/** What became of the attempt: `taken`, `again` (tried later), `dead` (given up), `gone` (the endpoint wants no more). */
+export const ATTR_WEBHOOK_OUTCOME = 'pass_ats.webhook.outcome'
 
 // ── Attributes of the semantic conventions ─────────────────────────────────
 /** Low-cardinality class of the error. */

@@ -72,9 +72,13 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
     const replayed = known !== undefined && !known.canRunAgain
     trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, replayed)
     if (replayed) return c.json(known.view(), 200)
-    const run = runs.create(id, ownerIn(c), c.req.header(REQUEST_ID_HEADER))
-    trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
     const { parent, links } = parentOf(cause)
+    const origin = {
+      requestId: c.req.header(REQUEST_ID_HEADER),
+      waitingSpanId: trace.getSpanContext(parent)?.spanId ?? '',
+    }
+    const run = runs.create(id, ownerIn(c), origin)
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
     // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
     setImmediate(() => void working.add(runPipeline(pipeline, run, request, parent, links)))
     return c.json(run.view(), 202)

@@ -18,6 +18,7 @@ CREATE TABLE webhook (
   endpoint TEXT NOT NULL,
   body TEXT NOT NULL, -- as it is signed and sent
   run TEXT NOT NULL,
+  span TEXT NOT NULL, -- the one that waited for the run; '' after a restart
   created_at INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
   due_at INTEGER, -- NULL: a dead letter

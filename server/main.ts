@@ -16,6 +16,8 @@ import { RunStore } from './run-store.ts'
 import { MAX_ACTIVE, Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
+import { Outbox } from './webhooks/outbox.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 import { Working } from './working.ts'
 
 const config = readConfig(process.env)
@@ -41,7 +43,13 @@ const tectonic = new Tectonic({
 })
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
 const db = openDatabase(config.distDir)
-const runs = new Runs({ distDir: config.distDir, store: new RunStore(db), log })
+const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
+const runs = new Runs({
+  distDir: config.distDir,
+  store: new RunStore(db),
+  log,
+  onEnd: (run, end, endedAt) => webhooks.tell(run, end, endedAt),
+})
 const working = new Working()
 const shutdown = new AbortController()
 const app = createApp({
@@ -64,6 +72,7 @@ setInterval(clear, 3_600_000).unref()
 
 const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ address, port }) => {
   const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+  webhooks.wake()
   log.info({ url, tailor: config.llm ? 'llm' : 'deterministic' }, 'server listening')
   process.send?.({ type: 'listening', url })
 })
@@ -86,6 +95,7 @@ async function stop() {
   })
   // Killed compilations remove their folders, with the resume in them; half a second is plenty.
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
+  await webhooks.stop()
   await stopTelemetry()
   db.close()
   process.exit(0)

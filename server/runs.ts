@@ -16,6 +16,8 @@ const MAX_ATTEMPTS = 20
 /** Event ids an attempt has: those of a later one are higher than any that was shown of one before. */
 const IDS_PER_ATTEMPT = 10_000
 
+/** Where a run comes from: what is only known while its process lives. */
+export type Origin = Partial<Pick<RunLog, 'requestId' | 'waitingSpanId'>>
 type OnEnd = (run: RunLog, events: readonly RunEvent[]) => void
 export type Ended = Extract<RunEvent, { type: 'done' | 'failed' }>
 
@@ -26,6 +28,8 @@ export class RunLog {
   readonly owner: string
   /** Of the request that started it, as the relay's log has it. */
   readonly requestId: string | undefined
+  /** The span that waits for it, as its browser names it; '' where nobody has. */
+  readonly waitingSpanId: string
   readonly attempt: number
   /** Of the first event in the log. */
   readonly firstId: number
@@ -37,10 +41,16 @@ export class RunLog {
   readonly #onEnd: OnEnd
   #wake = Promise.withResolvers<void>()
 
-  constructor(stored: StoredRun, distDir: string, requestId?: string, onEnd: OnEnd = () => {}) {
+  constructor(
+    stored: StoredRun,
+    distDir: string,
+    { requestId, waitingSpanId = '' }: Origin = {},
+    onEnd: OnEnd = () => {},
+  ) {
     this.id = stored.id
     this.owner = stored.owner
     this.requestId = requestId
+    this.waitingSpanId = waitingSpanId
     this.attempt = stored.attempt
     this.firstId = stored.firstId
     this.startedAt = stored.startedAt
@@ -159,13 +169,13 @@ export class Runs {
    * A run that is not known yet, or one that may run again. Throws Failure('overloaded') when too many are under way,
    * Failure('interrupted') when the server is about to stop.
    */
-  create(id: string, owner: string, requestId?: string): RunLog {
+  create(id: string, owner: string, origin?: Origin): RunLog {
     if (this.#stopped) throw new Failure('interrupted')
     if (this.#active >= MAX_ACTIVE) throw new Failure('overloaded')
     const attempt = Math.max(this.#runs.get(id)?.attempt ?? 0, this.#options.store.find(id)?.attempt ?? 0) + 1
     const firstId = (attempt - 1) * IDS_PER_ATTEMPT + 1
     const stored: StoredRun = { id, owner, attempt, firstId, startedAt: this.#now(), events: undefined }
-    const run = this.#log(stored, requestId)
+    const run = this.#log(stored, origin)
     this.#active++
     // To the end of the map: what ended long ago is forgotten first.
     this.#runs.delete(id)
@@ -186,8 +196,8 @@ export class Runs {
     for (const id of this.#options.store.forgetBefore(time)) this.#runs.delete(id)
   }
 
-  #log(stored: StoredRun, requestId?: string): RunLog {
-    return new RunLog(stored, this.#options.distDir, requestId, (run, events) => this.#ended(run, events))
+  #log(stored: StoredRun, origin?: Origin): RunLog {
+    return new RunLog(stored, this.#options.distDir, origin, (run, events) => this.#ended(run, events))
   }
 
   #ended(run: RunLog, events: readonly RunEvent[]): void {
