@@ -53,14 +53,24 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
   app.get('/readyz', async (c) =>
     (await ready()) ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503),
   )
-  app.use(onlyServices(hosts), onlyRelay(keys))
-
   app.use(async (c, next) => {
+    const startedAt = performance.now()
     await next()
+    const route = routePath(c, -1).replace(/:(\w+)/g, '{$1}')
     // The HTTP instrumentation sees the socket, not the router: it learns the route here.
     const metadata = getRPCMetadata(context.active())
-    if (metadata) metadata.route = routePath(c, -1).replace(/:(\w+)/g, '{$1}')
+    if (metadata) metadata.route = route
+    const { method } = c.req
+    const { status } = c.res
+    // A stream's line is written when it begins: how it went on is in its span.
+    const ms = Math.round(performance.now() - startedAt)
+    const [run, request_id] = [c.req.param('id'), c.req.header(REQUEST_ID_HEADER)]
+    pipeline.log[status >= 500 ? 'warn' : 'info'](
+      { method, route, status, ms, request_id, ...(RunId.is(run) && { run }) },
+      'request answered',
+    )
   })
+  app.use(onlyServices(hosts), onlyRelay(keys))
 
   app.post('/generate', bodyLimit({ maxSize: MAX_GENERATE_BYTES, onError: tooLarge }), async (c) => {
     const request = await readRequest(c)

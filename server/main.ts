@@ -4,14 +4,13 @@ import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { serve } from '@hono/node-server'
-import { trace } from '@opentelemetry/api'
-import pino from 'pino'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
+import { createLog } from './log.ts'
 import { RunStore } from './run-store.ts'
 import { MAX_ACTIVE, Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
@@ -21,14 +20,7 @@ import { Webhooks } from './webhooks/webhooks.ts'
 import { Working } from './working.ts'
 
 const config = readConfig(process.env)
-const log = pino({
-  level: config.logLevel,
-  base: { service: 'server' },
-  mixin: () => {
-    const span = trace.getActiveSpan()?.spanContext()
-    return span ? { trace_id: span.traceId, span_id: span.spanId } : {}
-  },
-})
+const log = createLog(config.logLevel)
 
 await mkdir(config.distDir, { recursive: true })
 const toolchain = config.toolchainPath
