@@ -1,4 +1,4 @@
-/** Tells the server that a run is cancelled. The browser's part has ended by then, and waits for none of this. */
+/** Tells the server that a run is cancelled. The person has seen it end by then, and waits for none of this. */
 
 import type { Span } from '@opentelemetry/api'
 import { pause } from './events.ts'
