@@ -4,8 +4,12 @@ import { randomBytes } from 'node:crypto'
 import { RunEvent } from '../server/contract.ts'
 
 export interface RunClient {
-  /** Posts a run and follows it; resolves with its events, the last of which is its end. Throws when it has none. */
+  /** Posts a run, and follows it to its end. */
   run(body: object): Promise<{ id: string; events: RunEvent[] }>
+  /** Posts a run, a new one unless it has an ID; resolves with its ID when it is taken. */
+  post(body: object, id?: string): Promise<string>
+  /** Resolves when the stream stands; `events` when it has ended, with what came. Throws when that has no end. */
+  follow(id: string): Promise<{ events: Promise<RunEvent[]> }>
   /** Size of the run's PDF, bytes. Throws when there is none. */
   pdfBytes(id: string): Promise<number>
 }
@@ -19,20 +23,32 @@ export async function newRunClient(relayUrl: string): Promise<RunClient> {
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
     return response
   }
-  return {
+  const client: RunClient = {
     async run(body) {
-      const id = randomBytes(16).toString('hex')
+      const id = await client.post(body)
+      const { events } = await client.follow(id)
+      return { id, events: await events }
+    },
+    async post(body, id = randomBytes(16).toString('hex')) {
       const traceparent = `00-${id}-${randomBytes(8).toString('hex')}-03`
       const headers = { 'content-type': 'application/json', traceparent }
       await (await get('/generate', { method: 'POST', body: JSON.stringify(body), headers })).text()
-      const text = await (await get(`/runs/${id}/events`)).text()
-      const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data = '']) => RunEvent.parse(JSON.parse(data)))
-      const last = events.at(-1)
-      if (last?.type !== 'done' && last?.type !== 'failed') throw new Error(`The run ${id} has no end.`)
-      return { id, events }
+      return id
+    },
+    async follow(id) {
+      return { events: readEvents(await get(`/runs/${id}/events`)) }
     },
     async pdfBytes(id) {
       return (await (await get(`/runs/${id}/resume.pdf`)).arrayBuffer()).byteLength
     },
   }
+  return client
+}
+
+async function readEvents(response: Response): Promise<RunEvent[]> {
+  const text = await response.text()
+  const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data = '']) => RunEvent.parse(JSON.parse(data)))
+  const last = events.at(-1)
+  if (last?.type !== 'done' && last?.type !== 'failed') throw new Error('The stream of events has no end.')
+  return events
 }

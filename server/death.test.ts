@@ -1,6 +1,14 @@
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
+import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { PLACES, startMortalStack } from '../ops/mortal-stack.ts'
+import { newRunClient } from '../ops/run-client.ts'
+import { toolchainPath } from '../ops/setup/toolchain.ts'
+import { startTemporaryStack } from '../ops/stack.ts'
 import { RunEvent } from './contract.ts'
 
 const RUN = '0123456789abcdef0123456789abcdef'
@@ -88,3 +96,35 @@ it.each(PLACES)(
     }
   },
 )
+
+it('a server that is told to stop ends what is under way, leaves no half of it, and the next one makes it', async () => {
+  const temporary = await mkdtemp(join(tmpdir(), 'pass-ats-stop-'))
+  const endpoint = await startOpenAiEndpoint('held')
+  const distDir = join(temporary, 'dist')
+  const env = { TMPDIR: temporary, LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1' }
+  const stack = await startTemporaryStack({ toolchainPath: toolchainPath(), distDir, env })
+  try {
+    const client = await newRunClient(stack.relayUrl)
+    const id = await client.post({ profile, posting })
+    const { events } = await client.follow(id)
+    await endpoint.asked
+    const exited = once(stack.server, 'exit')
+    stack.server.kill('SIGTERM')
+    expect(await exited).toEqual([0, null])
+    expect((await events).at(-1)).toMatchObject({ failure: { code: 'interrupted' } })
+    await endpoint.left
+    expect(await readdir(distDir)).toEqual(['server.sqlite'])
+    await stack.restartServer()
+    endpoint.release()
+    await client.post({ profile, posting }, id)
+    // The end of the first attempt is not told again.
+    const again = await (await client.follow(id)).events
+    expect(again.map(({ type }) => type)).not.toContain('failed')
+    expect(await client.pdfBytes(id)).toBeGreaterThan(1_000)
+    expect((await readdir(temporary)).filter((name) => name.startsWith('pass-ats-compile-'))).toEqual([])
+  } finally {
+    await stack.stop()
+    await endpoint.close()
+    await rm(temporary, { recursive: true })
+  }
+})

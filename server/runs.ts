@@ -104,13 +104,14 @@ export class RunLog {
     signal.addEventListener('abort', onAbort, { once: true })
     let index = Math.max(0, lastId + 1 - this.firstId)
     try {
-      while (!signal.aborted) {
+      for (;;) {
         const wake = this.#wake.promise
         for (let event = this.#events[index]; event; event = this.#events[index]) {
           yield { id: this.firstId + index++, event }
-          if (signal.aborted) return
+          // A stop of the server ends the run first: its last word is still told.
+          if (signal.aborted && !this.end) return
         }
-        if (this.end) return
+        if (this.end || signal.aborted) return
         await Promise.race([wake, aborted])
       }
     } finally {

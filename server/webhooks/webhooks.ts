@@ -157,11 +157,13 @@ export class Webhooks {
   }
 
   #write(delivery: Delivery, verdict: Verdict): void {
-    const { outbox } = this.#options
+    const { outbox, log } = this.#options
     const now = this.#clock.now()
     if (verdict.kind === 'taken') outbox.taken(delivery)
-    else if (verdict.kind === 'dead') outbox.dead(delivery, verdict.reason)
-    else if (verdict.kind === 'gone') outbox.disable(delivery.endpoint, now, verdict.reason)
+    else if (verdict.kind === 'dead') {
+      const lost = outbox.dead(delivery, verdict.reason)
+      if (lost > 0) log.error({ lost }, 'dead letters given up: there are too many')
+    } else if (verdict.kind === 'gone') outbox.disable(delivery.endpoint, now, verdict.reason)
     else {
       const dueAt = now + verdict.waitMs
       outbox.again(delivery, verdict.reason, dueAt, verdict.throttled ? dueAt : undefined)
