@@ -1,5 +1,6 @@
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { wireTo } from '../fixtures/relay/wire.ts'
 import { endOfRun, newestRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { anotherStack, pastRuns, rowsNamed, test } from './journey.ts'
@@ -62,9 +63,7 @@ test('a run is cancelled from the popup, by keyboard: the model is left, the tra
   }
 })
 
-test('a run is cancelled at once when nobody can be reached, and the server is told when it can', async ({
-  journey,
-}) => {
+test('a run is cancelled at once while nobody answers', async ({ journey }) => {
   const endpoint = await startOpenAiEndpoint('held')
   const stack = await anotherStack({ LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1' })
   try {
@@ -74,10 +73,10 @@ test('a run is cancelled at once when nobody can be reached, and the server is t
     const popup = await journey.browser.openPopup(page)
     await popup.click('generate')
     await endpoint.asked
-    // Stopped, not killed: the relay takes connections and answers none.
+    // Stopped, not killed: the relay takes connections and says nothing.
     stack.relay.kill('SIGSTOP')
     await popup.click('cancel')
-    await expect.poll(() => popup.text('status')).toBe('Cancelled')
+    await popup.waitFor(`document.body.dataset.status === 'cancelled'`)
     expect((await newestRun(journey.browser))?.failure?.code).toBe('cancelled')
     stack.relay.kill('SIGCONT')
     await endpoint.left
@@ -85,6 +84,37 @@ test('a run is cancelled at once when nobody can be reached, and the server is t
     await page.close()
   } finally {
     stack.relay.kill('SIGCONT')
+    await stack.stop()
+    await endpoint.close()
+  }
+})
+
+test('a run that is cancelled offline has ended, and its server is told when the browser is online again', async ({
+  journey,
+}) => {
+  const endpoint = await startOpenAiEndpoint('held')
+  const stack = await anotherStack({ LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1' })
+  const wire = await wireTo(stack.relayUrl)
+  try {
+    await journey.settings('short', wire.url)
+    const page = await journey.browser.context.newPage()
+    await page.goto(urlOf('lever.html'))
+    const popup = await journey.browser.openPopup(page)
+    await popup.click('generate')
+    await endpoint.asked
+    await wire.close()
+    await popup.click('cancel')
+    const { id } = await endOfRun(journey.browser)
+    // Its trace has ended as well, and waits for nothing.
+    await expect
+      .poll(async () => (await journey.browser.worker.evaluate(pastRuns))[0])
+      .toMatchObject({ id, status: 'failed', code: 'cancelled' })
+    await wire.reopen()
+    await endpoint.left
+    await popup.close()
+    await page.close()
+  } finally {
+    await wire.close()
     await stack.stop()
     await endpoint.close()
   }

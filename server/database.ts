@@ -13,9 +13,8 @@ const LOCK_MS = 500
 /**
  * Opens the file in `distDir`, or creates it. Throws an Error that names the path when another version has written it.
  *
- * With synchronous=NORMAL a commit survives the death of the process, which takes it 50 µs, and not always that of the
- * machine, which would take a wait for the disk in the thread that everybody's streams are in: what that loses is posted
- * again by its browser.
+ * With synchronous=NORMAL a commit survives the death of the process, and not always that of the machine: that would take a
+ * wait for the disk in the thread that everybody's streams are in, and what it saved is posted again by its browser anyway.
  */
 export function openDatabase(distDir: string): DatabaseSync {
   const path = join(distDir, FILE)
