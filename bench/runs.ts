@@ -45,7 +45,7 @@ export async function runSequentially(runs: number, warmUp = WARM_UP) {
     const residentMiB: number[] = []
     for (let run = 1; run <= runs; run++) {
       times.push(await make())
-      if (run % Math.ceil(runs / 10) === 0) residentMiB.push((await heldBy(stack, temporary)).residentMiB)
+      if (run % Math.ceil(runs / 20) === 0) residentMiB.push((await heldBy(stack, temporary)).residentMiB)
     }
     const after = await heldBy(stack, temporary)
     return { before, after, residentMiB, medianMs: median(times) }
@@ -96,7 +96,8 @@ async function writingMs(runs: number): Promise<number> {
 
 export async function benchRuns(runs: number): Promise<Measured> {
   const { before, after, residentMiB, medianMs } = await runSequentially(runs)
-  const halfTime = residentMiB[Math.floor((residentMiB.length - 1) / 2)] ?? before.residentMiB
+  const half = residentMiB.length / 2
+  const leaked = Math.min(...residentMiB.slice(half)) / Math.min(...residentMiB.slice(0, half))
   const writing = await writingMs(Math.max(200, runs))
   const limit = (claim: string, value: number, limit: number) => ({ claim, value, limit, ok: value <= limit })
   return {
@@ -105,8 +106,8 @@ export async function benchRuns(runs: number): Promise<Measured> {
       limit('handles more than before the runs', after.handles - before.handles, 2),
       limit('processes left', after.children, 0),
       limit('folders of compilations left', after.jobs, 0),
-      // A heap grows to the size that its garbage collector finds handy; what leaks goes on growing.
-      limit('resident memory at the end, times that at half time', after.residentMiB / halfTime, 1.15),
+      // Resident memory goes up and down with the garbage collector; what leaks raises the least of it.
+      limit('least resident memory of the second half, times that of the first', leaked, 1.15),
       limit('what writing a run down takes, part of the run', writing / medianMs, 0.01),
     ],
   }
