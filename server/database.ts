@@ -1,6 +1,6 @@
 /** The server's one SQLite file, beside the PDFs that it tells of: opened, checked, and written in transactions. */
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -10,14 +10,34 @@ const SCHEMA_VERSION = 1
 /** How long a lock is waited for: only the command for webhooks, or a backup, holds one. */
 const LOCK_MS = 500
 
+/** SQLite's result codes for a file that is damaged, or is no database. */
+const DAMAGE = new Set([11, 26])
+
 /**
- * Opens the file in `distDir`, or creates it. Throws an Error that names the path when another version has written it.
- *
+ * Opens the file in `distDir`, or creates it. One that is damaged is renamed to `.corrupt`, which `onDamage` hears of: what
+ * was in it is less than a server that does not start. Throws an Error that names the path when another version has
+ * written it: that is a person's mistake.
+ */
+export function openDatabase(distDir: string, onDamage: () => void = () => undefined): DatabaseSync {
+  const path = join(distDir, FILE)
+  try {
+    return open(path)
+  } catch (error) {
+    const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+    if (!DAMAGE.has(code)) throw error
+    renameSync(path, `${path}.corrupt`)
+    // A log without its file would be taken for the new one's.
+    for (const log of ['-wal', '-shm']) if (existsSync(path + log)) rmSync(path + log)
+    onDamage()
+    return open(path)
+  }
+}
+
+/**
  * With synchronous=NORMAL a commit survives the death of the process, and not always that of the machine: that would take a
  * wait for the disk in the thread that everybody's streams are in, and what it saved is posted again by its browser anyway.
  */
-export function openDatabase(distDir: string): DatabaseSync {
-  const path = join(distDir, FILE)
+function open(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: LOCK_MS })
   try {
     // secure_delete: names of files must not stay behind in what looks like free space.

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import type { DatabaseSync } from 'node:sqlite'
 import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
@@ -34,7 +35,7 @@ const tectonic = new Tectonic({
   queueLimit: MAX_ACTIVE,
 })
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
-const db = openDatabase(config.distDir)
+const db = openOrExit()
 const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
 const runs = new Runs({
   distDir: config.distDir,
@@ -54,13 +55,22 @@ const app = createApp({
   ready: () => tectonic.ready(),
 })
 
+function openOrExit(): DatabaseSync {
+  try {
+    return openDatabase(config.distDir, () => log.error('the database was damaged, and is set aside'))
+  } catch (error) {
+    log.fatal(error instanceof Error ? error.message : 'the database cannot be opened')
+    process.exit(1)
+  }
+}
+
 const clear = async () => {
   runs.forgetBefore(Date.now() - PDF_LIFE_MS)
   const removed = await clearLeftovers(config.distDir, tmpdir(), Date.now())
   if (removed > 0) log.info({ removed }, 'leftovers cleared')
 }
 await clear()
-setInterval(clear, 3_600_000).unref()
+setInterval(() => clear().catch((err) => log.error({ err }, 'not cleared, will try again')), 3_600_000).unref()
 
 const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ address, port }) => {
   const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`

@@ -154,6 +154,25 @@ it('a run ends for who follows it also where nothing can be written', async () =
   expect(start().get(RUN)).toBeUndefined()
 })
 
+it('a run that takes too long ends with a clear answer, and what works for it stops', async () => {
+  const run = start({ runMs: 1 }).create(RUN, OWNER)
+  const events = await Array.fromAsync(run.after(0, new AbortController().signal))
+  expect(events).toMatchObject([{ event: { type: 'failed', failure: { code: 'overloaded' } } }])
+  expect(Failure.ofAbort(run.abort.signal).code).toBe('overloaded')
+  expect(start().get(RUN)?.canRunAgain).toBe(false)
+})
+
+it('sets a damaged file aside, says so, and starts without it', async () => {
+  const path = join(distDir, 'server.sqlite')
+  await writeFile(path, 'This is no database, and was never one. '.repeat(200))
+  let damaged = 0
+  const db = openDatabase(distDir, () => damaged++)
+  open.push(db)
+  expect(damaged).toBe(1)
+  expect(new RunStore(db).find(RUN)).toBeUndefined()
+  expect(await readFile(`${path}.corrupt`, 'latin1')).toContain('never one')
+})
+
 it('refuses a file of another version, and names it', () => {
   start()
   open[0]?.exec('PRAGMA user_version = 99')

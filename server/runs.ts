@@ -11,6 +11,8 @@ import type { RunStore, StoredRun } from './run-store.ts'
 const MAX_ENDED = 500
 /** Runs under way at most: with 512 KiB of request each, 64 MiB; at two PDFs a second, a wait of a minute. */
 export const MAX_ACTIVE = 128
+/** A run's longest time, milliseconds: less than its browser waits, so that it hears why. */
+const RUN_MS = 7 * 60_000
 /** How often one ID can be run: a browser asks for it after the server has died, a loop should not. */
 const MAX_ATTEMPTS = 20
 /** Event ids an attempt has: those of a later one are higher than any that was shown of one before. */
@@ -90,7 +92,7 @@ export class RunLog {
   }
 
   /** Ends it with this failure, unless it has ended, and stops whatever works for it. */
-  stop(code: Extract<FailureCode, 'interrupted' | 'cancelled'>): void {
+  stop(code: Extract<FailureCode, 'interrupted' | 'cancelled' | 'overloaded'>): void {
     if (this.end) return
     const failure = new Failure(code)
     this.append({ type: 'failed', failure: failure.toBody() })
@@ -136,6 +138,7 @@ export interface RunsOptions {
   log: Logger
   /** Hears of every end, in the transaction that writes it. */
   onEnd?: (run: RunLog, end: Ended, endedAt: number) => void
+  runMs?: number
   now?: () => number
 }
 
@@ -144,6 +147,7 @@ export class Runs {
   readonly #runs = new Map<string, RunLog>()
   readonly #options: RunsOptions
   readonly #now: () => number
+  readonly #deadlines = new Map<RunLog, NodeJS.Timeout>()
   #active = 0
   #stopped = false
 
@@ -183,6 +187,7 @@ export class Runs {
     this.#runs.set(id, run)
     this.#write(run, () => this.#removePdfs(this.#options.store.begin(stored)))
     this.#forgetEnded()
+    this.#deadlines.set(run, setTimeout(() => run.stop('overloaded'), this.#options.runMs ?? RUN_MS).unref())
     return run
   }
 
@@ -205,6 +210,8 @@ export class Runs {
     const end = run.end
     if (!end) return
     if (this.#runs.get(run.id) === run) this.#active--
+    clearTimeout(this.#deadlines.get(run))
+    this.#deadlines.delete(run)
     const endedAt = this.#now()
     const alongside = () => this.#options.onEnd?.(run, end, endedAt)
     this.#write(run, () => this.#options.store.end(run, events, endedAt, alongside))
