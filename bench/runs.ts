@@ -3,6 +3,7 @@
 import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { closeOnSignal } from '../ops/closing.ts'
 import { newRunClient } from '../ops/run-client.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
@@ -28,6 +29,7 @@ export interface Held {
 /** Makes the runs, and tells what the server holds before and after. All of them must end in a PDF. */
 export async function runSequentially(runs: number, warmUp = WARM_UP) {
   const temporary = await mkdtemp(join(tmpdir(), 'pass-ats-runs-'))
+  const forget = closeOnSignal(() => rm(temporary, { recursive: true, force: true }))
   const stack = await startTemporaryStack({ toolchainPath: toolchainPath(), env: { TMPDIR: temporary } })
   try {
     const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/short.json', import.meta.url), 'utf8'))
@@ -51,6 +53,7 @@ export async function runSequentially(runs: number, warmUp = WARM_UP) {
     return { before, after, residentMiB, medianMs: median(times) }
   } finally {
     await stack.stop()
+    forget()
     await rm(temporary, { recursive: true, force: true })
   }
 }
