@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { expect, it } from 'vitest'
 import { readConfig } from '../config.ts'
 import { mayReach } from './address.ts'
@@ -78,6 +78,27 @@ it('an endpoint that says nothing has so much time and no more', async () => {
   const outcome = await post(url, {}, '{}', { allowLoopback: true, signal, timeoutMs: 100 })
   expect(outcome).toEqual({ error: 'timeout' })
   server.closeAllConnections()
+  server.close()
+})
+
+it.each([
+  ['hangs up', '', 'ECONNRESET'],
+  [
+    'wants another protocol',
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
+    undefined,
+  ],
+  ['does not speak HTTP', 'Welcome\r\n\r\n', 'HPE_INVALID_CONSTANT'],
+])('an endpoint that %s has failed', async (_, words, error) => {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => socket.end(words))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  const signal = new AbortController().signal
+  const outcome = await post(url, {}, '{}', { allowLoopback: true, signal })
+  expect(outcome).toEqual({ error: error ?? expect.any(String) })
   server.close()
 })
 

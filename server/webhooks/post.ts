@@ -65,6 +65,8 @@ export async function post(
     drain(request, response)
   })
   request.on('error', (error) => settle({ error: timeout.aborted ? 'timeout' : codeOf(error, signal) }))
+  // Closed without either, as by who wants another protocol: without this nobody would ever hear of it.
+  request.on('close', () => settle({ error: 'no_answer' }))
   request.end(body)
   return promise
 }
