@@ -36,12 +36,16 @@ export const SPAN_COMPILE = 'compile'
 export const SPAN_TECTONIC = 'tectonic'
 /** Stage, INTERNAL, server: the PDF is opened and checked. */
 export const SPAN_VALIDATE = 'validate'
+/** CLIENT, server, a trace of its own: one attempt to tell an endpoint how a run ended; linked to the run's trace. */
+export const SPAN_WEBHOOK = 'webhook'
 /** Stage, INTERNAL, background: the PDF arrives in the browser. */
 export const SPAN_DELIVER = 'deliver'
 
 // ── RPC methods of the extension's messages (span name = method) ───────────
 /** Popup asks background to start a run. */
 export const RPC_START_RUN = 'background/start_run'
+/** Popup asks background to cancel the run. */
+export const RPC_CANCEL_RUN = 'background/cancel_run'
 /** Background asks the page's content script for the posting. */
 export const RPC_EXTRACT_POSTING = 'content/extract_posting'
 /** `rpc.system.name` of messages inside the extension. */
@@ -132,8 +136,17 @@ export const ATTR_SSE_RESUMED = 'pass_ats.sse.resumed'
 export const ATTR_SSE_LAST_EVENT_ID = 'pass_ats.sse.last_event_id'
 /** Why the SSE connection ended: `finished`, `client_disconnected`, `server_shutdown`. */
 export const ATTR_SSE_CLOSE_REASON = 'pass_ats.sse.close_reason'
-/** Whether a POST /generate met a run that existed already. */
+/** How often the browser posted the run again because the server had lost it. */
+export const ATTR_RUN_REPOSTS = 'pass_ats.run.reposts'
+/** Whether a POST /generate met a run that existed already, and started none. */
 export const ATTR_RUN_REPLAYED = 'pass_ats.run.replayed'
+/** Which attempt at the run a POST /generate began: above 1 when the server had died in the one before. */
+export const ATTR_RUN_ATTEMPT = 'pass_ats.run.attempt'
+
+/** Which attempt at sending the webhook this is, from 1. */
+export const ATTR_WEBHOOK_ATTEMPT = 'pass_ats.webhook.attempt'
+/** What became of the attempt: `taken`, `again` (tried later), `dead` (given up), `gone` (the endpoint wants no more). */
+export const ATTR_WEBHOOK_OUTCOME = 'pass_ats.webhook.outcome'
 
 // ── Attributes of the semantic conventions ─────────────────────────────────
 /** Low-cardinality class of the error. */

@@ -14,6 +14,7 @@ import { benchIngest } from './ingest.ts'
 import { benchLookUp } from './look-up.ts'
 import { benchOutage } from './outage.ts'
 import { benchRun } from './run.ts'
+import { benchRuns } from './runs.ts'
 import { benchSize } from './size.ts'
 import { benchStream } from './stream.ts'
 import { benchSurvive } from './survive.ts'
@@ -44,6 +45,11 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     run: benchUpload,
   },
   compile: { about: 'what a resume takes to typeset, step by step, and beside hostile LaTeX', run: benchCompile },
+  runs: {
+    about: 'runs one after another: processes, files, handles and memory they leave, and what writing them down costs',
+    run: benchRuns,
+    runs: 1_000,
+  },
   run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },

@@ -374,6 +374,22 @@ test('A run ID that is none is answered here', async () => {
   expect(await failureOf(answer)).toBe('run_not_found')
 })
 
+test('A run is cancelled for the install that asks, and for nobody without a token', async () => {
+  const reached: string[] = []
+  const { ask, url, install } = await relayTo((incoming, response) => {
+    reached.push(`${incoming.method} ${incoming.url} ${incoming.headers['pass-ats-install']}`)
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+  })
+  const path = `/runs/${TRACE_ID}/cancel`
+  expect((await fetch(url + path, { method: 'POST' })).status).toBe(401)
+  expect((await ask('/runs/1234/cancel', { method: 'POST' })).status).toBe(404)
+  expect((await ask(path)).status).toBe(404)
+  expect((await ask(path, { method: 'POST' })).status).toBe(200)
+  const [, claims = ''] = install.authorization.split('.')
+  const { sub } = JSON.parse(Buffer.from(claims, 'base64url').toString())
+  expect(reached).toEqual([`POST ${path} ${sub}`])
+})
+
 test('HEAD of a stream is a 405 and starts nothing at the server', async () => {
   const reached: string[] = []
   const { ask } = await relayTo((incoming, response) => {

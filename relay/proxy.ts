@@ -1,5 +1,5 @@
 /**
- * The way to the server: four routes, streamed in both directions, with the trace's context.
+ * The way to the server: five routes, streamed in both directions, with the trace's context.
  *
  * The HTTP and fetch instrumentations make the spans: SERVER for what came in, CLIENT for what went out, each as long
  * as its stream. Here only what they cannot know is added: the route, and why a run failed at this hop.
@@ -68,7 +68,7 @@ interface Hop {
 
 /** Whether a request is for one of the proxied routes; only these are traced. */
 export function isProxied(method: string | undefined, path: string | undefined): boolean {
-  if (method === 'POST') return /^\/(generate|compile)(\?|$)/.test(path ?? '')
+  if (method === 'POST') return /^\/(generate|compile|runs\/[0-9a-f]{32}\/cancel)(\?|$)/.test(path ?? '')
   return method === 'GET' && /^\/runs\/[0-9a-f]{32}\/(events|resume\.pdf)(\?|$)/.test(path ?? '')
 }
 
@@ -164,6 +164,7 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
   return new Hono<Env>()
     .post('/generate', (c) => pass(c, { route: '/generate', deadlineMs: answerMs, maxBytes: MAX_GENERATE_BYTES }))
     .post('/compile', (c) => pass(c, { route: '/compile', deadlineMs: compileMs, maxBytes: MAX_COMPILE_BYTES }))
+    .post('/runs/:id/cancel', (c) => pass(c, { route: '/runs/{id}/cancel', deadlineMs: answerMs, maxBytes: 0 }))
     .get('/runs/:id/events', (c) => {
       // A GET handler gets HEAD, too. A stream without a body would go on at the server with nobody to leave it.
       if (c.req.method === 'HEAD') return new Response(null, { status: 405, headers: { allow: 'GET' } })

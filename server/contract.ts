@@ -213,6 +213,11 @@ export const FAILURES = {
     message: 'The run was interrupted before it finished.',
     advice: 'Press Generate again.',
   },
+  cancelled: {
+    status: 409,
+    message: 'You cancelled this run.',
+    advice: 'Press Generate when you want to start again.',
+  },
   internal: {
     status: 500,
     message: 'Something went wrong on our side.',
@@ -301,7 +306,10 @@ interface RunEvents {
   }
   failed: { failure: FailureBody }
 }
-/** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
+/**
+ * One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps; those of a run that is posted
+ * again after the server's death are higher than all before.
+ */
 export type RunEvent = { [Type in keyof RunEvents]: { type: Type } & RunEvents[Type] }[keyof RunEvents]
 
 const MAX_TERMS = 40

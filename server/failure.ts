@@ -49,6 +49,17 @@ export class Failure extends Error {
     return error instanceof Failure ? error : new Failure('internal', { cause: error })
   }
 
+  /** Why the work was stopped, in the words of who stopped it; `interrupted` where they gave none. */
+  static ofAbort(signal: AbortSignal): Failure {
+    const cause: unknown = signal.reason instanceof Error ? signal.reason.cause : undefined
+    return cause instanceof Failure ? cause : new Failure('interrupted')
+  }
+
+  /** What to abort a signal with: by its name, instrumentations know an intended abort from an error. */
+  toAbort(): DOMException {
+    return Object.assign(new DOMException(this.message, 'AbortError'), { cause: this })
+  }
+
   toBody(): FailureBody {
     const { message, advice } = FAILURES[this.code]
     return { code: this.code, message, advice, ...(this.detail && { detail: this.detail }) }

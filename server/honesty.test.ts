@@ -15,10 +15,12 @@ import { INJECTIONS } from '../fixtures/postings/injections.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { Run, RunEvent } from './contract.ts'
+import { openDatabase } from './database.ts'
 import { TEMPLATE } from './latex.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import { SERVER_KEY_HEADER } from './relay-contract.ts'
+import { RunStore } from './run-store.ts'
 import { Runs } from './runs.ts'
 import { Tectonic } from './tectonic.ts'
 import { Working } from './working.ts'
@@ -37,7 +39,7 @@ beforeAll(async () => {
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
   const quota = new TokenQuota({ path: ':memory:', installTokens: 1e9, overallTokens: 1e9 })
   app = createApp({
-    runs: new Runs(distDir),
+    runs: new Runs({ distDir, store: new RunStore(openDatabase(distDir, () => {})), log: pino({ level: 'silent' }) }),
     pipeline: { model: { llm, quota }, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
     working: new Working(),
     hosts: [],

@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { access, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { type Span, SpanKind, trace } from '@opentelemetry/api'
 import {
   ATTR_COMPILE_CPU_TIME,
   ATTR_COMPILE_FORMAT,
@@ -12,8 +12,6 @@ import {
   ATTR_COMPILE_OUTCOME,
   ATTR_COMPILE_PASSES,
   ATTR_COMPILE_SANDBOXED,
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
   ATTR_LATEX_ERROR_LINE,
   ATTR_LATEX_ERROR_PART,
   ATTR_PROCESS_EXECUTABLE_NAME,
@@ -25,6 +23,7 @@ import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
 import { Precedence } from './precedence.ts'
 import { inputFolder, type Job, outputFolder, pdfName, tectonicCommand } from './sandbox.ts'
+import { recordFailure } from './span-failure.ts'
 import { type Ended, runToEnd } from './tectonic-process.ts'
 import { verdict } from './tectonic-verdict.ts'
 import type { TemplateFormat } from './template-format.ts'
@@ -74,6 +73,7 @@ const OUTCOMES: Partial<Record<FailureCode, string>> = {
   tectonic_unavailable: 'unavailable',
   sandbox_unavailable: 'unavailable',
   interrupted: 'interrupted',
+  cancelled: 'interrupted',
 }
 
 /** One compilation: its files, and how to read what TeX says of them. */
@@ -149,10 +149,8 @@ export class Tectonic {
         const failure = Failure.from(error)
         const { code, latexErrorLine, latexErrorPart } = failure
         // The code and the line, and nothing that TeX said: its messages quote the resume.
-        span.setStatus({ code: SpanStatusCode.ERROR })
+        recordFailure(span, failure, failure.code)
         span.setAttributes({
-          [ATTR_ERROR_TYPE]: code,
-          [ATTR_FAILURE_CODE]: code,
           [ATTR_COMPILE_OUTCOME]: OUTCOMES[code] ?? 'crash',
           ...(latexErrorLine !== undefined && { [ATTR_LATEX_ERROR_LINE]: latexErrorLine }),
           ...(latexErrorPart !== undefined && { [ATTR_LATEX_ERROR_PART]: latexErrorPart }),
@@ -181,6 +179,7 @@ export class Tectonic {
       })
       const passes = Math.min(MAX_PASSES, ended.stdout.match(/^note: (?:Running|Rerunning) TeX\b/gm)?.length ?? 0)
       record(span, ended, passes)
+      if (ended.aborted && signal) throw Failure.ofAbort(signal)
       const failure = verdict(ended, work)
       if (failure) throw failure
       const { wallSeconds, cpuSeconds, peakMemoryBytes, stdout, stderr } = ended

@@ -137,7 +137,22 @@ describe('at the end', () => {
     expect(facts(0)).toBe('2 pages · 48 KB')
   })
 
-  test.each(FAILURE_CODES)('%s is told with its advice', (code) => {
+  test('cancelled is no failure: it says so calmly, and offers the next run', () => {
+    const cancelled = view({ run: failed('cancelled'), consentOpen: true })
+    expect(cancelled).toMatchObject({
+      status: 'cancelled',
+      statusText: 'Cancelled',
+      canCancel: false,
+      asksConsent: false,
+    })
+    expect(cancelled).toMatchObject({ generate: { label: 'Generate', enabled: true, primary: true } })
+    expect(cancelled.failure).toBeUndefined()
+    expect(cancelled.steps.map(({ state }) => state)).not.toContain('failed')
+    expect(cancelled.hint).toMatch(/Nothing was made/)
+  })
+
+  const failures = FAILURE_CODES.filter((code) => code !== 'cancelled')
+  test.each(failures)('%s is told with its advice', (code) => {
     const { message, advice } = FAILURES[code]
     expect(view({ hasProfile: false, run: failed(code) }).failure).toMatchObject({ code, message, advice })
   })
