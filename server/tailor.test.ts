@@ -1,5 +1,6 @@
 import { afterEach, expect, it } from 'vitest'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { Failure } from './failure.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import type { GenerateRequest } from './request-contract.ts'
@@ -137,6 +138,19 @@ it('loses rewordings and not the run when the second try fails', async () => {
   expect((await tailor(request, model, never)).wording).toMatchObject({ dropped: 1 })
 })
 
+it.each(['cancelled', 'interrupted', 'overloaded'] as const)(
+  'ends with a run that is %s at the second try',
+  async (code) => {
+    const model = await llm('ok')
+    script({ 'w0.h1': 'Ran Kafka for 120 teams.' })
+    const run = new AbortController()
+    const onWriting = (_: number, correcting: boolean) => {
+      if (correcting) run.abort(new Failure(code).toAbort())
+    }
+    await expect(tailor(request, model, run.signal, { onWriting })).rejects.toMatchObject({ code })
+  },
+)
+
 it('asks no second time where the quota has no room for it', async () => {
   const model = await llm('ok', 8_000)
   script({ 'w0.h1': 'Ran Kafka for 120 teams.' })
@@ -162,6 +176,17 @@ it('does not charge for what was never answered', async () => {
   for (let run = 0; run < 3; run++) {
     await expect(tailor(request, model, never)).rejects.toMatchObject({ code: 'llm_unauthorized' })
   }
+})
+
+it('charges for a question whose answer the person did not wait for', async () => {
+  const model = await llm('silent', 9_000)
+  const run = new AbortController()
+  const tailored = tailor(request, model, run.signal)
+  await endpoint?.asked
+  run.abort(new Failure('cancelled').toAbort())
+  await expect(tailored).rejects.toMatchObject({ code: 'cancelled' })
+  expect(model.quota.reserve('', 9_000)).toEqual({ exhausted: 'install' })
+  expect(model.quota.reserve('', 7_000), 'not for all that it could have been').toHaveProperty('settle')
 })
 
 it('sends no more than a bounded part of a long profile and posting', async () => {
