@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 
 const FILE = 'server.sqlite'
 /** A file of another version is refused. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 /** How long a lock is waited for: only the command for webhooks, or a backup, holds one. */
 const LOCK_MS = 500
 

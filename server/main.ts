@@ -41,13 +41,13 @@ const tectonic = new Tectonic({
   // A run that was taken is not turned away later.
   queueLimit: MAX_ACTIVE,
 })
-const model = config.llm && {
-  llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
-  quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),
-}
 // Measured now, so that the first run need not wait for it; what is wrong, that run will say.
 void typefaceOf(tectonic, template).catch(() => {})
 const db = openOrExit()
+const model = config.llm && {
+  llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
+  quota: new TokenQuota(db, config.llmQuota),
+}
 const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
 const runs = new Runs({
   distDir: config.distDir,
@@ -111,7 +111,6 @@ async function stop() {
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await webhooks.stop()
   await stopTelemetry()
-  model?.quota.close()
   db.close()
   process.exit(0)
 }

@@ -1,5 +1,10 @@
-import { afterEach, expect, it } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { openDatabase } from './database.ts'
 import { Failure } from './failure.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
@@ -37,10 +42,18 @@ const request: GenerateRequest = {
 }
 const never = new AbortController().signal
 
+let folder: string
+let db: DatabaseSync
 let endpoint: OpenAiEndpoint | undefined
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pass-ats-tailor-'))
+  db = openDatabase(folder)
+})
 afterEach(async () => {
   await endpoint?.close()
   endpoint = undefined
+  db.close()
+  await rm(folder, { recursive: true })
 })
 
 async function llm(behaviour: Behaviour, tokens = 1_000_000): Promise<Model> {
@@ -48,7 +61,7 @@ async function llm(behaviour: Behaviour, tokens = 1_000_000): Promise<Model> {
   const bounds = { timeoutMs: 20_000, idleTimeoutMs: 20_000, concurrency: 4, queueLimit: 4 }
   return {
     llm: new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds }),
-    quota: new TokenQuota({ path: ':memory:', installTokens: tokens, overallTokens: tokens }),
+    quota: new TokenQuota(db, { installTokens: tokens, overallTokens: tokens }),
   }
 }
 
