@@ -1,6 +1,6 @@
 /** The server's one SQLite file, beside the PDFs that it tells of: opened, checked, and written in transactions. */
 
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -31,6 +31,8 @@ export function openDatabase(distDir: string, onDamage?: () => void): DatabaseSy
     if (!DAMAGE.has(code) && !(error instanceof Damaged)) throw error
     if (!onDamage) throw new Error(`${path} is damaged. A server that starts sets it aside.`, { cause: error })
     renameSync(path, `${path}.corrupt`)
+    // From now on it has its day before it is cleared away, however long ago it was written.
+    utimesSync(`${path}.corrupt`, new Date(), new Date())
     // A log without its file would be taken for the new one's.
     for (const log of ['-wal', '-shm']) if (existsSync(path + log)) rmSync(path + log)
     onDamage()

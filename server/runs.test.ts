@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { RunEvent } from './contract.ts'
 import { inTransaction, openDatabase } from './database.ts'
 import { Failure } from './failure.ts'
+import { clearLeftovers } from './leftovers.ts'
 import { RunStore } from './run-store.ts'
 import { Runs, type RunsOptions } from './runs.ts'
 
@@ -168,9 +169,11 @@ it('a run that takes too long ends with a clear answer, and what works for it st
 it('sets a damaged file aside, says so, and starts without it', async () => {
   const path = join(distDir, 'server.sqlite')
   await writeFile(path, 'This is no database, and was never one. '.repeat(200))
+  await utimes(path, 0, 0)
   let damaged = 0
   const db = openDatabase(distDir, () => damaged++)
   open.push(db)
+  await clearLeftovers(distDir, distDir, Date.now())
   expect(damaged).toBe(1)
   expect(new RunStore(db).find(RUN)).toBeUndefined()
   expect(await readFile(`${path}.corrupt`, 'latin1')).toContain('never one')
