@@ -87,6 +87,35 @@ it('without a model, orders the person\u2019s own bullets by fit and changes non
   expect(resume.wording).toEqual({ by: 'rules', reworded: 0, dropped: 0 })
 })
 
+it('finds the posting\u2019s terms wherever the resume prints them', async () => {
+  const profile = {
+    basics: { name: 'Ada' },
+    work: [{ name: 'N', description: 'Makers of Kafka' }],
+    projects: [{ name: 'P', roles: ['Kafka lead'], entity: 'Terraform Foundation' }],
+    volunteer: [{ organization: 'Docker Club', highlights: ['Taught Rust.'] }],
+    awards: [{ title: 'GraphQL Prize', summary: 'For Redis.' }],
+    publications: [{ name: 'On PostgreSQL', publisher: 'Elixir Press' }],
+    interests: [{ name: 'Code', keywords: ['Haskell'] }],
+    references: [{ name: 'Bob', reference: 'She knows Ansible.' }],
+  }
+  const terms = [
+    'Kafka',
+    'Terraform',
+    'Docker',
+    'Rust',
+    'GraphQL',
+    'Redis',
+    'PostgreSQL',
+    'Elixir',
+    'Haskell',
+    'Ansible',
+  ]
+  const posting = { ...request.posting, title: '', description: `We use ${terms.join(', ')} and Kubernetes.` }
+  const resume = await tailor({ posting, profile }, undefined, never)
+  expect(resume.terms.filter(({ covered }) => !covered).map(({ text }) => text)).toEqual(['Kubernetes'])
+  expect(resume.terms).toHaveLength(terms.length + 1)
+})
+
 it('with a model, takes its choice and its order', async () => {
   const resume = await tailor(request, await llm('ok'), never)
   expect(resume.work[0]?.highlights).toEqual(['Wrote reports.', 'Wrote Go services.'])
