@@ -9,11 +9,13 @@ import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
+import { Failure } from './failure.ts'
 import { prepareFormats } from './formats.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
 import { createLog } from './log.ts'
+import { canMakeResumes } from './pipeline.ts'
 import { TokenQuota } from './quota.ts'
 import { RunStore } from './run-store.ts'
 import { MAX_ACTIVE, Runs } from './runs.ts'
@@ -41,8 +43,11 @@ const tectonic = new Tectonic({
   // A run that was taken is not turned away later.
   queueLimit: MAX_ACTIVE,
 })
-// Measured now, so that the first run need not wait for it; what is wrong, that run will say.
-void typefaceOf(tectonic, template).catch(() => {})
+// Measured now, so that the first run need not wait for it.
+typefaceOf(tectonic, template).catch((error) => {
+  const { code, reason, latexErrorLine: line } = Failure.from(error)
+  log.error({ code, reason, line }, 'the template cannot be typeset: no resume can be made')
+})
 const db = openOrExit()
 const model = config.llm && {
   llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
@@ -64,7 +69,7 @@ const app = createApp({
   working,
   hosts: config.hosts,
   keys: config.keys,
-  ready: () => tectonic.ready(),
+  ready: () => canMakeResumes({ tectonic, template }),
 })
 
 function openOrExit(): DatabaseSync {
