@@ -9,11 +9,13 @@ import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
+import { Failure } from './failure.ts'
 import { prepareFormats } from './formats.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
 import { createLog } from './log.ts'
+import { canMakeResumes } from './pipeline.ts'
 import { TokenQuota } from './quota.ts'
 import { RunStore } from './run-store.ts'
 import { MAX_ACTIVE, Runs } from './runs.ts'
@@ -41,13 +43,16 @@ const tectonic = new Tectonic({
   // A run that was taken is not turned away later.
   queueLimit: MAX_ACTIVE,
 })
+// Measured now, so that the first run need not wait for it.
+typefaceOf(tectonic, template).catch((error) => {
+  const { code, reason, latexErrorLine: line } = Failure.from(error)
+  log.error({ code, reason, line }, 'the template cannot be typeset: no resume can be made')
+})
+const db = openOrExit()
 const model = config.llm && {
   llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
-  quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),
+  quota: new TokenQuota(db, config.llmQuota),
 }
-// Measured now, so that the first run need not wait for it; what is wrong, that run will say.
-void typefaceOf(tectonic, template).catch(() => {})
-const db = openOrExit()
 const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
 const runs = new Runs({
   distDir: config.distDir,
@@ -64,7 +69,7 @@ const app = createApp({
   working,
   hosts: config.hosts,
   keys: config.keys,
-  ready: () => tectonic.ready(),
+  ready: () => canMakeResumes({ tectonic, template }),
 })
 
 function openOrExit(): DatabaseSync {
@@ -111,7 +116,6 @@ async function stop() {
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await webhooks.stop()
   await stopTelemetry()
-  model?.quota.close()
   db.close()
   process.exit(0)
 }

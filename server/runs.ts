@@ -3,8 +3,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import type { FailureCode, Run, RunEvent } from './contract.ts'
-import { Failure } from './failure.ts'
+import type { Run, RunEvent } from './contract.ts'
+import { Failure, type Stop } from './failure.ts'
 import type { RunStore, StoredRun } from './run-store.ts'
 
 /** Ended runs in memory at most, with what the store does not have: the details of failures. */
@@ -92,7 +92,7 @@ export class RunLog {
   }
 
   /** Ends it with this failure, unless it has ended, and stops whatever works for it. */
-  stop(code: Extract<FailureCode, 'interrupted' | 'cancelled' | 'overloaded'>): void {
+  stop(code: Stop): void {
     if (this.end) return
     const failure = new Failure(code)
     this.append({ type: 'failed', failure: failure.toBody() })

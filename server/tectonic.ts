@@ -70,8 +70,6 @@ const OUTCOMES: Partial<Record<FailureCode, string>> = {
   output_too_large: 'output_too_large',
   tectonic_unavailable: 'unavailable',
   sandbox_unavailable: 'unavailable',
-  interrupted: 'interrupted',
-  cancelled: 'interrupted',
 }
 
 /** One compilation: its files, and how to read what TeX says of them. */
@@ -147,7 +145,7 @@ export class Tectonic {
         const failure = Failure.from(error)
         // The code and the line, and nothing that TeX said: its messages quote the resume.
         recordFailure(span, failure, failure.code)
-        span.setAttribute(ATTR_COMPILE_OUTCOME, OUTCOMES[failure.code] ?? 'crash')
+        span.setAttribute(ATTR_COMPILE_OUTCOME, failure.isStop ? 'interrupted' : (OUTCOMES[failure.code] ?? 'crash'))
         throw failure
       } finally {
         span.end()
