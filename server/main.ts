@@ -35,9 +35,10 @@ const toolchain = config.toolchainPath
   ? (JSON.parse(readFileSync(config.toolchainPath, 'utf8')) as Toolchain)
   : undefined
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+const shutdown = new AbortController()
 const tectonic = new Tectonic({
   toolchain,
-  format: prepareFormats(toolchain, template, join(config.distDir, 'formats'), log),
+  format: prepareFormats(toolchain, template, join(config.distDir, 'formats'), log, shutdown.signal),
   timeoutMs: config.compile.timeoutMs,
   concurrency: config.compile.concurrency,
   // A run that was taken is not turned away later.
@@ -61,7 +62,6 @@ const runs = new Runs({
   onEnd: (run, end, endedAt) => webhooks.tell(run, end, endedAt),
 })
 const working = new Working()
-const shutdown = new AbortController()
 const app = createApp({
   runs,
   pipeline: { model, tectonic, template, log },

@@ -24,7 +24,7 @@ import { inputFolder, type Job, outputFolder, pdfName, tectonicCommand } from '.
 import { recordFailure } from './span-failure.ts'
 import { type Ended, runToEnd } from './tectonic-process.ts'
 import { verdict } from './tectonic-verdict.ts'
-import type { TemplateFormat } from './template-format.ts'
+import { isThere, type TemplateFormat } from './template-format.ts'
 import type { Toolchain } from './toolchain.ts'
 import { Turns } from './turns.ts'
 
@@ -119,7 +119,9 @@ export class Tectonic {
     const work = async () => {
       onTurn?.()
       // Making formats takes seconds and is nobody's compilation: who comes while the server starts waits for it here.
-      const format = await this.#format
+      const made = await this.#format
+      // Removed under a server that has run for long: each page takes several times as long, and is made.
+      const format = made && (await isThere(made.texCache)) ? made : undefined
       return this.#traced(
         typeof source === 'string' ? single(source, trust, format, fields) : several(source, trust),
         signal,
