@@ -1,0 +1,140 @@
+/**
+ * How relay and server count: each metric is declared beside the code that observes it, with the name, help, labels and
+ * buckets of `metric-names.ts`, and all of a process are served on a port of their own.
+ *
+ * Labels stay bounded here, and not by good intentions: a value that is not listed becomes `other`, and is counted.
+ * Histograms remember one trace a bucket, by which a point in a chart opens its trace (exemplars, OpenMetrics 1.0).
+ */
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import { isSpanContextValid, trace } from '@opentelemetry/api'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { METRICS, type Metric } from './metric-names.ts'
+
+/** What an unlisted value becomes. */
+export const OTHER = 'other'
+
+/** The values of a metric's labels; numbers are written as they are. */
+export type Labels<M extends Metric> = { [Name in keyof M['labels']]: string | number | boolean | undefined }
+
+// One for the process: a metric is declared where its file is loaded, long before anything is wired.
+const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
+const replaced = new Counter({
+  name: nameOf(METRICS.labelsReplaced),
+  help: METRICS.labelsReplaced.help,
+  labelNames: Object.keys(METRICS.labelsReplaced.labels),
+  registers: [registry],
+})
+
+/** OpenMetrics puts `_total` behind the name of a counter by itself. */
+function nameOf({ name }: Metric): string {
+  return name.replace(/_total$/, '')
+}
+
+function settingsOf(metric: Metric) {
+  return { name: nameOf(metric), help: metric.help, labelNames: Object.keys(metric.labels), registers: [registry] }
+}
+
+/** Lets through what is listed, or came while there was room. */
+function createBounds(metric: Metric) {
+  const allowed = Object.entries(metric.labels).map(([label, values]) => ({
+    label,
+    known: new Set(typeof values === 'number' ? [] : values),
+    room: typeof values === 'number' ? values : 0,
+  }))
+  return (labels: Record<string, string | number | boolean | undefined>): Record<string, string> => {
+    const bounded: Record<string, string> = {}
+    for (const { label, known, room } of allowed) {
+      const value = String(labels[label] ?? '')
+      if (!known.has(value) && known.size < room) known.add(value)
+      bounded[label] = known.has(value) ? value : OTHER
+      if (bounded[label] === OTHER && value !== OTHER) replaced.inc({ metric: metric.name })
+    }
+    return bounded
+  }
+}
+
+/** Every combination of listed values; none for a metric with a label whose values are not known beforehand. */
+function combinationsOf(metric: Metric): Record<string, string>[] {
+  let combinations: Record<string, string>[] = [{}]
+  for (const [label, values] of Object.entries(metric.labels)) {
+    if (typeof values === 'number') return []
+    combinations = combinations.flatMap((labels) => values.map((value) => ({ ...labels, [label]: value })))
+  }
+  return combinations
+}
+
+/** Of the active span, or the one that is told; nothing when there is none. */
+function exemplarOf(traceId: string | undefined): { exemplarLabels?: Record<string, string> } {
+  if (traceId !== undefined) return { exemplarLabels: { trace_id: traceId } }
+  const active = trace.getActiveSpan()?.spanContext()
+  if (!active || !isSpanContextValid(active)) return {}
+  return { exemplarLabels: { trace_id: active.traceId, span_id: active.spanId } }
+}
+
+/** A counter that says 0 from the start wherever its labels are known: what was never seen must not look like no data. */
+export function counter<M extends Metric & { type: 'counter' }>(metric: M) {
+  const bounds = createBounds(metric)
+  const own = new Counter({ ...settingsOf(metric), enableExemplars: true })
+  for (const labels of combinationsOf(metric)) own.inc({ labels, value: 0 })
+  return {
+    /** Counts `by` more, 1 unless it is said; nothing when it is negative, which a clock that was set back makes. */
+    add(labels: Labels<M>, by = 1, traceId?: string): void {
+      if (by >= 0) own.inc({ labels: bounds(labels), value: by, ...exemplarOf(traceId) })
+    },
+  }
+}
+
+export function gauge<M extends Metric & { type: 'gauge' }>(metric: M) {
+  const bounds = createBounds(metric)
+  const own = new Gauge(settingsOf(metric))
+  for (const labels of combinationsOf(metric)) own.set(labels, 0)
+  return {
+    set: (labels: Labels<M>, value: number): void => own.set(bounds(labels), value),
+    add: (labels: Labels<M>, by: number): void => own.inc(bounds(labels), by),
+    /** Has `read` set it whenever it is asked for. */
+    whenAsked(read: () => void | Promise<void>): void {
+      Object.assign(own, { collect: read })
+    },
+  }
+}
+
+export function histogram<M extends Metric & { type: 'histogram' }>(metric: M) {
+  const bounds = createBounds(metric)
+  const own = new Histogram({ ...settingsOf(metric), buckets: [...(metric.buckets ?? [])], enableExemplars: true })
+  return {
+    /** Observes a value; a negative one, which a clock that was set back makes, counts as 0. */
+    observe(labels: Labels<M>, value: number, traceId?: string): void {
+      if (!Number.isFinite(value)) return
+      own.observe({ labels: bounds(labels), value: Math.max(0, value), ...exemplarOf(traceId) })
+    },
+  }
+}
+
+/** All metrics of this process as OpenMetrics text. */
+export const metricsText = (): Promise<string> => registry.metrics()
+
+/** Serves GET /metrics on a port of its own, so that it can be closed to the world. Throws when it cannot listen. */
+export async function serveMetrics(
+  { host, port }: { host: string; port: number },
+  { service, version }: { service: string; version: string },
+): Promise<{ port: number; close: () => void }> {
+  collectDefaultMetrics({ register: registry })
+  gauge(METRICS.buildInfo).set({ service, version }, 1)
+  const server: Server = createServer(async (request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') return void response.writeHead(404).end()
+    const text = await registry.metrics()
+    response.writeHead(200, { 'content-type': registry.contentType }).end(text)
+  })
+  server.maxConnections = 32
+  server.listen(port, host)
+  await once(server, 'listening')
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address ? address.port : port,
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
