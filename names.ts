@@ -79,8 +79,18 @@ export const ATTR_KEYWORDS_MATCHED = 'pass_ats.keywords.matched'
 export const ATTR_KEYWORDS_TOTAL = 'pass_ats.keywords.total'
 /** Bullets in the tailored resume. */
 export const ATTR_BULLETS_SELECTED = 'pass_ats.bullets.selected'
-/** Rewordings refused because they held a fact that is not in the profile; the person's own words were kept. */
+/** Rewordings refused, also at the second try, because they said what the profile does not; its own words were kept. */
 export const ATTR_BULLETS_REFUSED = 'pass_ats.bullets.refused'
+/** Rewordings that were refused at first, and right at the second try. */
+export const ATTR_BULLETS_REPAIRED = 'pass_ats.bullets.repaired'
+/** Requests sent again for one answer of a model. */
+export const ATTR_LLM_RETRIES = 'pass_ats.llm.retries'
+/** Whether a model was asked to put right what it had answered before. */
+export const ATTR_LLM_REPAIR = 'pass_ats.llm.repair'
+/** Resumes that the install can still have reworded today, by estimate. */
+export const ATTR_LLM_QUOTA_LEFT = 'pass_ats.llm.quota.left'
+/** Whose quota of tokens was used up, so that rules chose the bullets: `install` or `overall`. */
+export const ATTR_LLM_QUOTA_EXHAUSTED = 'pass_ats.llm.quota.exhausted'
 /** Tectonic format: `latex`. */
 export const ATTR_COMPILE_FORMAT = 'pass_ats.compile.format'
 /** TeX passes run. */
@@ -167,6 +177,16 @@ export const ATTR_GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK = 'gen_ai.response.time_to
 export const ATTR_GEN_AI_USAGE_INPUT_TOKENS = 'gen_ai.usage.input_tokens'
 /** GenAI: tokens in the answer. */
 export const ATTR_GEN_AI_USAGE_OUTPUT_TOKENS = 'gen_ai.usage.output_tokens'
+/** GenAI: tokens of the prompt that the provider had in its cache. */
+export const ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS = 'gen_ai.usage.cache_read.input_tokens'
+/** GenAI: tokens of the answer that were spent on reasoning. */
+export const ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = 'gen_ai.usage.reasoning.output_tokens'
+/** OpenAI: `chat_completions`. */
+export const ATTR_OPENAI_API_TYPE = 'openai.api.type'
+/** OpenAI: the service tier that answered. */
+export const ATTR_OPENAI_RESPONSE_SERVICE_TIER = 'openai.response.service_tier'
+/** OpenAI: names the provider's set-up at the time. */
+export const ATTR_OPENAI_RESPONSE_SYSTEM_FINGERPRINT = 'openai.response.system_fingerprint'
 /** File name of the program that was run: `tectonic`. */
 export const ATTR_PROCESS_EXECUTABLE_NAME = 'process.executable.name'
 /** Process ID. */

@@ -95,10 +95,10 @@ async function complete(run: OpenRun): Promise<void> {
     record.done ??= await generate(run, relay, { profile, posting: record.posting })
     void writeRunRecord(record)
     void view.update({ step: 'deliver' })
-    const { fileName, pages, sizeBytes, keywordsMatched, keywordsTotal } = record.done
+    const { fileName, pages, sizeBytes, keywordsMatched, keywordsTotal, terms, wording } = record.done
     await deliver(run, relay, fileName)
     const keywords = { matched: keywordsMatched, total: keywordsTotal }
-    await view.end({ status: 'done', pdf: { fileName, pages, sizeBytes }, keywords })
+    await view.end({ status: 'done', pdf: { fileName, pages, sizeBytes }, keywords, terms, wording })
   } catch (error) {
     const failure = RunFailure.from(error)
     markFailed(root, failure)

@@ -43,7 +43,7 @@ beforeEach(() => {
   shutdown = new AbortController()
   bare = createApp({
     runs,
-    pipeline: { llm: undefined, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
+    pipeline: { model: undefined, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
     working,
     hosts: ['resumes.example'],
     keys: [KEY, OLD_KEY],
@@ -169,7 +169,7 @@ it('stops the compilation with the run', async () => {
   const slow = byRelay(
     createApp({
       runs,
-      pipeline: { llm: undefined, tectonic, template: endless, log: pino({ level: 'silent' }) },
+      pipeline: { model: undefined, tectonic, template: endless, log: pino({ level: 'silent' }) },
       working,
       hosts: [],
       keys: [KEY],
@@ -211,7 +211,7 @@ it('refuses LaTeX from outside where there is no sandbox', async () => {
   const unsafe = byRelay(
     createApp({
       runs,
-      pipeline: { llm: undefined, tectonic: unsandboxed, template: TEMPLATE, log: pino({ level: 'silent' }) },
+      pipeline: { model: undefined, tectonic: unsandboxed, template: TEMPLATE, log: pino({ level: 'silent' }) },
       working,
       hosts: [],
       keys: [KEY],

@@ -38,10 +38,15 @@ const Environment = z.object({
   LLM_BASE_URL: z.preprocess(blankAsUnset, z.url().optional()),
   LLM_API_KEY: z.preprocess(blankAsUnset, z.string().optional()),
   LLM_MODEL: z.string().default('gpt-5-mini'),
-  /** Longest time for one answer, from the request to its last byte. */
+  /** Longest time for all that is asked for one run, from the first request to the last byte. */
   LLM_TIMEOUT_MS: milliseconds(120_000),
   /** Longest silence within an answer, and before it: models that reason are silent for most of a minute. */
   LLM_IDLE_TIMEOUT_MS: milliseconds(60_000),
+  /** Runs that ask the model at once; the others wait their turn. */
+  LLM_CONCURRENCY: z.coerce.number().int().min(1).max(1_000).default(8),
+  /** Tokens a day (UTC), prompts and answers, for one install and for all together. */
+  LLM_DAILY_TOKENS_INSTALL: z.coerce.number().int().min(0).default(200_000),
+  LLM_DAILY_TOKENS_OVERALL: z.coerce.number().int().min(0).default(10_000_000),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.preprocess(blankAsUnset, z.url().default('http://127.0.0.1:4318')),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
@@ -57,6 +62,7 @@ export interface Config {
   templatePath: string | undefined
   compile: { timeoutMs: number; concurrency: number }
   llm: LlmOptions | undefined
+  llmQuota: { installTokens: number; overallTokens: number }
   otlpEndpoint: string
   logLevel: string
 }
@@ -87,8 +93,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
           model: e.LLM_MODEL,
           timeoutMs: e.LLM_TIMEOUT_MS,
           idleTimeoutMs: e.LLM_IDLE_TIMEOUT_MS,
+          concurrency: e.LLM_CONCURRENCY,
+          queueLimit: 64,
         }
       : undefined,
+    llmQuota: { installTokens: e.LLM_DAILY_TOKENS_INSTALL, overallTokens: e.LLM_DAILY_TOKENS_OVERALL },
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: e.LOG_LEVEL,
   }

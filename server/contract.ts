@@ -36,6 +36,7 @@ function hasFields<T>(value: unknown, fields: Fields<T>): boolean {
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string'
+const isFlag = (value: unknown): boolean => typeof value === 'boolean'
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
 const isOneOf = (values: readonly unknown[]) => (value: unknown) => values.includes(value)
 
@@ -122,10 +123,20 @@ export const FAILURES = {
     message: 'The writing service refused our key.',
     advice: 'This is ours to fix. Report it with the ID below.',
   },
+  llm_misconfigured: {
+    status: 502,
+    message: 'The writing service does not take what we ask of it.',
+    advice: 'This is ours to fix. Report it with the ID below.',
+  },
   llm_rate_limited: {
     status: 503,
     message: 'The writing service is asking us to slow down.',
     advice: 'Try again in a few minutes.',
+  },
+  llm_unavailable: {
+    status: 503,
+    message: 'The writing service is not answering right now.',
+    advice: 'Nothing is lost. Try again in a minute.',
   },
   llm_error: {
     status: 502,
@@ -136,6 +147,11 @@ export const FAILURES = {
     status: 504,
     message: 'The writing service took too long.',
     advice: 'Try again in a minute.',
+  },
+  llm_refused: {
+    status: 422,
+    message: 'The writing service would not work with this posting.',
+    advice: 'Select the part of the posting that describes the job, then press Generate again.',
   },
   llm_invalid_output: {
     status: 502,
@@ -235,10 +251,31 @@ export const Run = shape<Run>('a run', (value) =>
   hasFields<Run>(value, { id: RunId.is, status: isOneOf(RUN_STATUSES), events: isText, pdf: isText }),
 )
 
+/** A term of the posting as the posting writes it, and whether the profile covers it. */
+export interface Term {
+  text: string
+  covered: boolean
+}
+
+/** What became of a model's rewordings. Where there was no model, or none left for today, all are 0. */
+export interface Wording {
+  /** `quota_used_up`: rules chose, because today's share of the model is used up. */
+  by: 'rules' | 'model' | 'quota_used_up'
+  /** Statements printed in a model's words. */
+  reworded: number
+  /** Rewordings that were dropped for the person's own words, because they said what the profile does not. */
+  dropped: number
+  /** How many more resumes can be reworded today, and until when that counts, epoch milliseconds. */
+  left?: number | undefined
+  resetsAt?: number | undefined
+}
+
 interface RunEvents {
-  /** Waiting for the typesetter, with so many runs waiting before it; over when the stage has started. */
+  /** Waiting for the model or the typesetter, with so many runs waiting before it; over when the stage has started. */
   queued: { ahead: number }
   stage: { stage: ServerStage; state: 'started' | 'finished' }
+  /** A model writes: so many statements until now. `correcting`: those that said what the profile does not. */
+  writing: { statements: number; correcting: boolean }
   done: {
     pages: number
     sizeBytes: number
@@ -246,16 +283,35 @@ interface RunEvents {
     fileName: string
     keywordsMatched: number
     keywordsTotal: number
+    /** What the posting asks for, most important first; at most 40. For the person, never for telemetry. */
+    terms: Term[]
+    wording: Wording
   }
   failed: { failure: FailureBody }
 }
 /** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
 export type RunEvent = { [Type in keyof RunEvents]: { type: Type } & RunEvents[Type] }[keyof RunEvents]
 
+const MAX_TERMS = 40
+const isTerm = (value: unknown) => hasFields<Term>(value, { text: isText, covered: isFlag })
+const isWording = (value: unknown) =>
+  hasFields<Wording>(value, {
+    by: isOneOf(['rules', 'model', 'quota_used_up']),
+    reworded: isCount,
+    dropped: isCount,
+    left: (left) => left === undefined || isCount(left),
+    resetsAt: (at) => at === undefined || isCount(at),
+  })
+
 const EVENT_FIELDS: { [Type in keyof RunEvents]: Fields<RunEvents[Type]> } = {
   queued: { ahead: isCount },
   stage: { stage: isOneOf(SERVER_STAGES), state: isOneOf(['started', 'finished']) },
-  done: { pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+  writing: { statements: isCount, correcting: isFlag },
+  done: {
+    ...{ pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+    terms: (terms) => Array.isArray(terms) && terms.length <= MAX_TERMS && terms.every(isTerm),
+    wording: isWording,
+  },
   failed: { failure: isFailureBody },
 }
 export const RunEvent = shape<RunEvent>('an event', (value) => {

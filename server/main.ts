@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { serve } from '@hono/node-server'
 import { trace } from '@opentelemetry/api'
 import pino from 'pino'
@@ -11,6 +12,7 @@ import { readConfig } from './config.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers } from './leftovers.ts'
 import { Llm } from './llm.ts'
+import { TokenQuota } from './quota.ts'
 import { Runs } from './runs.ts'
 import { Tectonic, type Toolchain } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
@@ -37,12 +39,16 @@ const tectonic = new Tectonic({
   queueLimit: 64,
 })
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+const model = config.llm && {
+  llm: new Llm(config.llm),
+  quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),
+}
 const runs = new Runs(config.distDir)
 const working = new Working()
 const shutdown = new AbortController()
 const app = createApp({
   runs,
-  pipeline: { llm: config.llm ? new Llm(config.llm) : undefined, tectonic, template, log },
+  pipeline: { model, tectonic, template, log },
   shutdown: shutdown.signal,
   working,
   hosts: config.hosts,

@@ -15,11 +15,10 @@ import {
 import type { ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
 import { renderLatex } from './latex.ts'
-import type { Llm } from './llm.ts'
 import { validatePdf } from './pdf.ts'
 import type { GenerateRequest } from './request-contract.ts'
 import type { RunLog } from './runs.ts'
-import { tailor } from './tailor.ts'
+import { type Model, tailor } from './tailor.ts'
 import type { Tectonic } from './tectonic.ts'
 
 const SPAN_OF: Record<ServerStage, string> = {
@@ -32,7 +31,8 @@ const SPAN_OF: Record<ServerStage, string> = {
 const tracer = trace.getTracer('pass-ats.pipeline')
 
 export interface Pipeline {
-  llm: Llm | undefined
+  /** Without one, rules choose. */
+  model: Model | undefined
   tectonic: Tectonic
   /** LaTeX with the placeholders of `resume.tex`. */
   template: string
@@ -47,7 +47,7 @@ export interface Pipeline {
  * ended with its 202 long before the stages have.
  */
 export async function runPipeline(
-  { llm, tectonic, template, log }: Pipeline,
+  { model, tectonic, template, log }: Pipeline,
   run: RunLog,
   request: GenerateRequest,
   parent: Context,
@@ -61,8 +61,14 @@ export async function runPipeline(
   }
   try {
     const { signal } = run.abort
-    begin('llm')
-    const resume = await stage('llm', () => tailor(request, llm, signal))
+    const resume = await stage('llm', () =>
+      tailor(request, model, signal, {
+        install: run.owner,
+        onQueued: (ahead) => run.append({ type: 'queued', ahead }),
+        onTurn: () => begin('llm'),
+        onWriting: (statements, correcting) => run.append({ type: 'writing', statements, correcting }),
+      }),
+    )
     begin('latex')
     const document = await stage('latex', async () => renderLatex(resume, template))
     const { pdf } = await stage('compile', () =>
@@ -86,6 +92,8 @@ export async function runPipeline(
       fileName: fileNameOf(request),
       keywordsMatched: resume.keywords.matched,
       keywordsTotal: resume.keywords.total,
+      terms: resume.terms,
+      wording: resume.wording,
     })
     log.info({ run: run.id, request_id: run.requestId, pages, sizeBytes }, 'run done')
   } catch (error) {

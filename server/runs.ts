@@ -72,7 +72,7 @@ export class RunLog {
     const ended = last?.type === 'done' || last?.type === 'failed' ? last.type : undefined
     return {
       id: this.id,
-      status: ended ?? (last?.type === 'stage' ? 'running' : 'queued'),
+      status: ended ?? (last === undefined || last.type === 'queued' ? 'queued' : 'running'),
       events: `/runs/${this.id}/events`,
       pdf: `/runs/${this.id}/resume.pdf`,
     }

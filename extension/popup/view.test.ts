@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { FAILURE_CODES, FAILURES } from '../../server/contract.ts'
+import { FAILURE_CODES, FAILURES, type Wording } from '../../server/contract.ts'
 import { type RunState, STEPS, type Step } from '../run-state.ts'
 import { type PopupFacts, STALE_AFTER_MS, viewOf } from './view.ts'
 
@@ -7,6 +7,9 @@ import { type PopupFacts, STALE_AFTER_MS, viewOf } from './view.ts'
 vi.mock('webextension-polyfill', () => ({ default: {} }))
 
 const START = 1_700_000_000_000
+const MIDNIGHT = START + 3_600_000
+const AT = new Date(MIDNIGHT).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+const ended = { status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } } as const
 const run = (more: Partial<RunState> = {}): RunState => ({
   id: 'a1b2c3d4'.repeat(4),
   status: 'running',
@@ -59,6 +62,16 @@ describe('while a run is under way', () => {
     expect(view({ run: run({ step: 'llm', queuePosition: 0 }) }).statusText).toBe('In line: yours is next')
   })
 
+  test('a model that writes moves the status, and nothing that is announced', () => {
+    const writing = (statements: number, correcting = false) =>
+      view({ run: run({ step: 'llm', writing: { statements, correcting } }) })
+    expect(writing(0).statusText).toBe('Step 2 of 6 · waiting for words')
+    expect(writing(1).statusText).toBe('Step 2 of 6 · 1 line written')
+    expect(writing(7).statusText).toBe('Step 2 of 6 · 7 lines written')
+    expect(writing(1, true).statusText).toBe('Step 2 of 6 · correcting')
+    expect(writing(7).announcement).toBe('Step 2 of 6: Choose what fits')
+  })
+
   test('after ten minutes it counts as interrupted and can be started again', () => {
     const stale = view({ run: run(), now: START + STALE_AFTER_MS + 1 })
     expect(stale).toMatchObject({ status: 'interrupted', generate: { enabled: true } })
@@ -76,9 +89,43 @@ describe('at the end', () => {
     expect(done.result).toEqual({
       fileName: 'Ada-Acme.pdf',
       facts: '1 page · 48 KB',
+      notes: [],
       keywords: 'Covers 9 of 14 terms in the posting',
+      terms: { covered: [], missing: [] },
     })
     expect(done.progress).toEqual({ done: 6, text: '6 of 6 steps' })
+  })
+
+  test('the posting\u2019s terms come in two lists, in the posting\u2019s order', () => {
+    const terms = [
+      { text: 'Kafka', covered: true },
+      { text: 'Go', covered: false },
+      { text: 'SQL', covered: true },
+    ]
+    const { result } = view({ run: run({ ...ended, terms, keywords: { matched: 2, total: 3 } }) })
+    expect(result?.terms).toEqual({ covered: ['Kafka', 'SQL'], missing: ['Go'] })
+  })
+
+  test.each<[Partial<Wording>, string[]]>([
+    [{ by: 'rules' }, []],
+    [{ left: 20 }, []],
+    [{ dropped: 1 }, ['1 rewording was dropped because it said more than your profile does.']],
+    [{ dropped: 2 }, ['2 rewordings were dropped because they said more than your profile does.']],
+    [{ left: 3 }, ['About 3 more resumes can be reworded today.']],
+    [{ left: 1 }, ['About 1 more resume can be reworded today.']],
+    [{ left: 0, resetsAt: MIDNIGHT }, [`This was today’s last resume with rewordings. More at ${AT}.`]],
+    [
+      { by: 'quota_used_up', left: 0, resetsAt: MIDNIGHT },
+      [`Today’s rewordings are used up, so your own words were kept. More at ${AT}.`],
+    ],
+  ])('what became of the wording is told: %o', (wording, notes) => {
+    const told = { by: 'model', reworded: 4, dropped: 0, resetsAt: MIDNIGHT, ...wording } as Wording
+    expect(view({ run: run({ ...ended, wording: told }) }).result?.notes).toEqual(notes)
+  })
+
+  test('what was left yesterday is not told today', () => {
+    const wording: Wording = { by: 'model', reworded: 4, dropped: 0, left: 1, resetsAt: MIDNIGHT }
+    expect(view({ run: run({ ...ended, wording }), now: MIDNIGHT }).result?.notes).toEqual([])
   })
 
   test.each(FAILURE_CODES)('%s is told with its advice', (code) => {
@@ -117,8 +164,6 @@ describe('at the end', () => {
 })
 
 describe('reporting, and the question of consent', () => {
-  const ended = { status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } } as const
-
   test('any run that has ended can be reported, and none before', () => {
     const can = [run(ended), failed('internal'), run(), undefined].map((one) => view({ run: one }).canReport)
     expect(can).toEqual([true, true, false, false])
