@@ -78,7 +78,7 @@ export function anchorOf(heading: string): string {
 function sectionsOf(text: string): Section[] {
   const sections: Section[] = []
   // Fences first: a comment in a block of shell is no heading.
-  for (const [, info, block, heading] of text.matchAll(/^```([^\n]*)\n(.*?)^```$|^##? (.+)$/gms)) {
+  for (const [, info, block, heading] of text.matchAll(/^```([^\n]*)\n(.*?)^```$|^##? ([^\n]+)$/gms)) {
     if (heading !== undefined) {
       sections.push({ heading, anchor: anchorOf(heading), rules: [], cases: [], healthy: {} })
       continue

@@ -4,7 +4,8 @@
  *
  *     pass_runs_total{outcome="ok"}: 10             a counter: so many more every minute
  *     pass_quota_used{quota="runs"}: 900            a gauge: the value
- *     pass_quota_used{quota="runs"}: +10            a gauge: so much more every minute
+ *     pass_quota_used{quota="runs"}: 10 more        a gauge: so much more every minute
+ *     pass_synthetic_last_run_timestamp_seconds: now        a gauge: the time, seconds
  *     pass_e2e_duration_seconds{outcome="ok"}: 10 of 4.2     a histogram: ten observations of 4.2 every minute
  */
 
@@ -23,6 +24,8 @@ export interface Series {
 const BY_NAME = new Map<string, Metric>(Object.values<Metric>(METRICS).map((metric) => [metric.name, metric]))
 /** Prometheus' own: whether a target answered. */
 const UP = 'up'
+/** The value of a gauge that always is the time. */
+export const NOW = 'now'
 
 /** The lines that one line of traffic stands for. Throws when its metric is not in the catalogue, or is of another type. */
 export function seriesOf(written: string, value: number | string): Series[] {
@@ -30,8 +33,11 @@ export function seriesOf(written: string, value: number | string): Series[] {
   const metric = BY_NAME.get(name)
   if (!metric && name !== UP) throw new Error(`${written}: no such metric`)
   if (metric?.type === 'histogram') return histogramOf(name, labels, metric.buckets ?? [], String(value))
-  const grows = metric?.type === 'counter' || String(value).startsWith('+')
-  const number = Number(value)
+  // promtool's time begins at 0.
+  if (value === NOW) return [{ name: written, startsAt: 0, perMinute: 60 }]
+  const [, digits = '', more] = /^([\d.]+)( more)?$/.exec(String(value)) ?? []
+  const grows = metric?.type === 'counter' || more !== undefined
+  const number = digits === '' ? Number.NaN : Number(digits)
   if (!Number.isFinite(number)) throw new Error(`${written}: "${value}" is no number`)
   return [{ name: written, startsAt: grows ? 0 : number, perMinute: grows ? number : 0 }]
 }
