@@ -16,48 +16,44 @@ export function healthyTraffic(documents: Document[]): Traffic {
   return Object.assign({}, ...documents.flatMap(({ sections }) => sections.map(({ healthy }) => healthy)))
 }
 
-/** The file's text; `rulesPath` is where the rules are. */
-export function promtoolTests(documents: Document[], rulesPath: string): string {
-  const everything = healthyTraffic(documents)
-  const tests = documents.flatMap((document) => {
-    const rules = rulesOf(document)
-      .map(({ expr }) => expr)
-      .join()
-    // What no rule of the document asks for would only take time.
-    const healthy = Object.fromEntries(
-      Object.entries(everything).filter(([written]) => rules.includes(written.replace(/\{.*/, ''))),
-    )
-    const alerts = rulesOf(document).filter(({ alert }) => alert !== undefined)
-    const quiet = (minutes: number) =>
-      alerts.map(({ alert }) => ({ eval_time: `${minutes}m`, alertname: alert, exp_alerts: [] }))
-    return document.sections.flatMap(({ heading, cases }) =>
-      cases.flatMap((one, index) => {
-        const rule = alerts.find(({ alert }) => alert === heading)
-        if (!rule) throw new Error(`${document.name}: "${heading}" has cases, but no alert of its name`)
-        const minutes = one.healthyFor ?? HEALTHY_MINUTES
-        const end = minutes + one.after
-        const title = `${document.name}: ${heading}, case ${index + 1}`
-        const ofChecks = asSynthetic(one.given)
-        return [
-          {
-            name: title,
-            interval: '1m',
-            input_series: input(healthy, one.given, minutes, one.after),
-            alert_rule_test: [
-              ...quiet(minutes),
-              { eval_time: `${end}m`, alertname: heading, exp_alerts: expected(one, rule) },
-            ],
-          },
-          {
-            name: `${title}, of checks only`,
-            interval: '1m',
-            input_series: input({}, ofChecks, 0, end),
-            alert_rule_test: quiet(end),
-          },
-        ].slice(0, Object.keys(ofChecks).length > 0 ? 2 : 1)
-      }),
-    )
-  })
+/** The text of the file for one document; `rulesPath` is where its rules are. */
+export function promtoolTests(document: Document, everything: Traffic, rulesPath: string): string {
+  const rules = rulesOf(document)
+  const asked = rules.map(({ expr }) => expr).join()
+  // What none of its rules asks for would only take time.
+  const healthy = Object.fromEntries(
+    Object.entries(everything).filter(([written]) => asked.includes(written.replace(/\{.*/, ''))),
+  )
+  const alerts = rules.filter(({ alert }) => alert !== undefined)
+  const quiet = (minutes: number) =>
+    alerts.map(({ alert }) => ({ eval_time: `${minutes}m`, alertname: alert, exp_alerts: [] }))
+  const tests = document.sections.flatMap(({ heading, cases }) =>
+    cases.flatMap((one, index) => {
+      const rule = alerts.find(({ alert }) => alert === heading)
+      if (!rule) throw new Error(`${document.name}: "${heading}" has cases, but no alert of its name`)
+      const minutes = one.healthyFor ?? HEALTHY_MINUTES
+      const end = minutes + one.after
+      const title = `${document.name}: ${heading}, case ${index + 1}`
+      const ofChecks = asSynthetic(one.given)
+      return [
+        {
+          name: title,
+          interval: '1m',
+          input_series: input(healthy, one.given, minutes, one.after),
+          alert_rule_test: [
+            ...quiet(minutes),
+            { eval_time: `${end}m`, alertname: heading, exp_alerts: expected(one, rule) },
+          ],
+        },
+        {
+          name: `${title}, of checks only`,
+          interval: '1m',
+          input_series: input({}, ofChecks, 0, end),
+          alert_rule_test: quiet(end),
+        },
+      ].slice(0, Object.keys(ofChecks).length > 0 ? 2 : 1)
+    }),
+  )
   return stringify({ rule_files: [rulesPath], evaluation_interval: '1m', tests }, { lineWidth: 0 })
 }
 
