@@ -98,6 +98,7 @@ export function valueAt({ before, during }: Course, healthyMinutes: number, faul
   return old + (during?.perMinute ?? 0) * faultyMinutes
 }
 
-function isCounter(name: string): boolean {
+/** By its name. */
+export function isCounter(name: string): boolean {
   return /_(total|count|sum|bucket)(\{|$)/.test(name)
 }

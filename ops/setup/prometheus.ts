@@ -1,5 +1,6 @@
 /** Prometheus and Alertmanager, and the tools that check their files: for tests and `npm run observe`. */
 
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { made } from './cache.ts'
 import { type Debian, debian, unpackPackages } from './debian.ts'
@@ -7,8 +8,14 @@ import { isExecutable, onPath } from './program.ts'
 import { type Progress, SetupError } from './progress.ts'
 
 const PACKAGES = ['prometheus', 'prometheus-alertmanager']
+const DAEMONS = ['prometheus', 'prometheus-alertmanager']
 /** Change whenever the code below would make another folder. */
-const RECIPE_VERSION = 1
+const RECIPE_VERSION = 2
+
+/** Where Debian's programs look for their pages and templates, and where nothing is when a package is only unpacked. */
+const SHARE = '/usr/share/prometheus'
+/** The folder that they are started in, by a name that is as long, so that it fits in its place in the programs. */
+const HERE = `${'./'.repeat(SHARE.length / 2)}.`
 
 /** Paths of the four programs. */
 export interface PrometheusPrograms {
@@ -16,6 +23,8 @@ export interface PrometheusPrograms {
   promtool: string
   alertmanager: string
   amtool: string
+  /** The folder to start them in, where it matters. */
+  cwd?: string
 }
 
 /** Finds or makes them, and says so. Throws SetupError when they cannot be had here. */
@@ -52,6 +61,7 @@ async function unpacked(system: Debian | undefined, now: (busy: string) => void)
   const folder = await made('prometheus', recipe, async (into) => {
     now('unpacking Debian’s packages (30 MB, once)')
     await unpackPackages(system, { release: system.codename, packages: PACKAGES, into, work: into })
+    for (const name of DAEMONS) await lookBeside(join(into, 'usr', 'bin', name))
   }).catch((cause) => {
     throw new SetupError('Prometheus and Alertmanager could not be fetched.', { why, fix, cause })
   })
@@ -61,9 +71,17 @@ async function unpacked(system: Debian | undefined, now: (busy: string) => void)
     promtool: program('promtool'),
     alertmanager: program('prometheus-alertmanager'),
     amtool: program('amtool'),
+    cwd: join(folder, SHARE),
   }
-  for (const path of Object.values(programs)) {
+  for (const path of [programs.prometheus, programs.promtool, programs.alertmanager, programs.amtool]) {
     if (!(await isExecutable(path))) throw new SetupError(`${path} is missing or cannot be run.`, { why, fix })
   }
   return programs
+}
+
+/** Replaces the folder that is compiled into a program; no option changes it, and nothing is to be put into the system's. */
+async function lookBeside(program: string): Promise<void> {
+  const code = await readFile(program)
+  for (let at = code.indexOf(SHARE); at >= 0; at = code.indexOf(SHARE, at)) code.write(HERE, at, 'latin1')
+  await writeFile(program, code)
 }
