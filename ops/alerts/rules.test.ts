@@ -48,6 +48,24 @@ it('promtool finds nothing wrong with the rules', async () => {
   expect(checked.stdout).toContain(`SUCCESS: ${rules.length} rules found`)
 })
 
+it('amtool finds nothing wrong with the example of routing, and it routes by severity', async () => {
+  const { amtool } = await prometheusPrograms()
+  const path = join(ALERTS_DIR, 'alertmanager.yml')
+  expect((await execute(amtool, ['check-config', path])).stdout).toContain('SUCCESS')
+  for (const [severity, receiver] of [
+    ['critical', 'pager'],
+    ['warning', 'tickets'],
+  ]) {
+    const route = ['config', 'routes', 'test', `--config.file=${path}`, `--verify.receivers=${receiver}`]
+    await execute(amtool, [...route, `severity=${severity}`, 'area=compile-failures'])
+  }
+  const named = [...readFileSync(path, 'utf8').matchAll(/alertname =~? "?([\w|.*]+)/g)].flatMap(([, names = '']) =>
+    names.split('|'),
+  )
+  const known = rules.map(({ alert }) => alert ?? '')
+  expect(named.filter((name) => !known.some((alert) => new RegExp(`^${name}$`).test(alert)))).toEqual([])
+})
+
 it.each(documents.map((document) => [document.name, document] as const))(
   'alerts of %s fire on their traffic, and neither on a healthy hour nor on checks of ours',
   async (name, document) => {

@@ -29,7 +29,7 @@ export interface PrometheusPrograms {
 
 /** Finds or makes them, and says so. Throws SetupError when they cannot be had here. */
 export async function findPrometheus(progress: Progress): Promise<PrometheusPrograms> {
-  return progress.step('Prometheus', async (now) => {
+  return progress.step('Prometheus tools', async (now) => {
     const value = await prometheusPrograms(now)
     return { value, shown: value.prometheus }
   })
