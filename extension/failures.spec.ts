@@ -86,8 +86,8 @@ test('with a character that no font has, named', async ({ journey }) => {
   const profile = await bundledProfile('short')
   await journey.settings({ ...profile, basics: { ...(profile.basics as object), label: 'Mechanic 日' } })
   const run = await generateAndFail(journey, 'unsupported_character', urlOf(POSTING))
-  expect(run.failure?.detail).toContain('日')
-  await expectMarked(journey, run, 'unsupported_character', 'compile')
+  expect(run.failure?.detail).toBe('“日” (U+65E5) in basics.label')
+  await expectMarked(journey, run, 'unsupported_character', 'latex')
 })
 
 test('without Tectonic', async ({ journey }) => {

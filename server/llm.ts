@@ -1,12 +1,10 @@
 /** Streamed, structured answers from any OpenAI-compatible endpoint, each with its GenAI span. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import {
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
   ATTR_GEN_AI_OPERATION,
   ATTR_GEN_AI_OUTPUT_TYPE,
   ATTR_GEN_AI_PROVIDER,
@@ -30,6 +28,7 @@ import { Failure } from './failure.ts'
 import { failureOf, outcomeOf, waitBefore } from './llm-fault.ts'
 import { recordUsage, tokensIn } from './llm-usage.ts'
 import { Patience } from './patience.ts'
+import { recordFailure } from './span-failure.ts'
 import { Turns } from './turns.ts'
 
 export interface LlmOptions {
@@ -163,8 +162,7 @@ export class Conversation {
         return await this.#persist(question, span)
       } catch (error) {
         const failure = failureOf(error)
-        span.setStatus({ code: SpanStatusCode.ERROR })
-        span.setAttributes({ [ATTR_ERROR_TYPE]: failure.reason ?? failure.code, [ATTR_FAILURE_CODE]: failure.code })
+        recordFailure(span, failure)
         throw failure
       } finally {
         span.end()

@@ -37,6 +37,12 @@ export interface Resume {
   skills: NonNullable<Profile['skills']>
   certificates: NonNullable<Profile['certificates']>
   languages: NonNullable<Profile['languages']>
+  /** The person's own, as they are. */
+  volunteer?: Profile['volunteer']
+  awards?: Profile['awards']
+  publications?: Profile['publications']
+  interests?: Profile['interests']
+  references?: Profile['references']
   keywords: { matched: number; total: number }
 }
 
@@ -191,6 +197,11 @@ function assemble(profile: Profile, keywords: readonly Keyword[], choice: Choice
     certificates: profile.certificates ?? [],
     languages: profile.languages ?? [],
     keywords: matched,
+    volunteer: profile.volunteer,
+    awards: profile.awards,
+    publications: profile.publications,
+    interests: profile.interests,
+    references: profile.references,
   }
 }
 
