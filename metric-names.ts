@@ -26,6 +26,11 @@ const PAGES = [1, 2, 3, 4] as const
 /** Whether a synthetic check caused it: objectives and alerts count `false` only. */
 const SYNTHETIC = ['true', 'false'] as const
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'] as const
+/** Whatever our services answer with; listed, so that nobody's requests can make a 500 become `other`. 499: has left. */
+const STATUSES = [
+  ...['200', '201', '202', '204', '400', '401', '403', '404', '405', '408', '409', '413', '415', '422', '429', '499'],
+  ...['500', '501', '502', '503', '504'],
+] as const
 /** The stages of a run, wherever they happen, in order. `request` is from the click to the request to the server. */
 const STAGES = ['extract', 'request', 'queue', 'llm', 'latex', 'compile', 'validate', 'deliver'] as const
 const OUTCOMES = ['ok', 'failed', 'cancelled'] as const
@@ -48,7 +53,7 @@ export const METRICS = {
     name: 'http_server_request_duration_seconds',
     help: 'Seconds from a request to the end of its answer, streams included.',
     type: 'histogram',
-    labels: { http_request_method: METHODS, http_route: 16, http_response_status_code: 14, synthetic: SYNTHETIC },
+    labels: { http_request_method: METHODS, http_route: 20, http_response_status_code: STATUSES, synthetic: SYNTHETIC },
     buckets: HTTP_SECONDS,
   },
   httpActive: {
@@ -239,7 +244,7 @@ export const METRICS = {
   },
   authAttempts: {
     name: 'pass_auth_attempts_total',
-    help: 'Requests that had to show who they are from.',
+    help: 'Requests that had to show who they are from; what was found good once on a connection counts each time.',
     type: 'counter',
     labels: { outcome: ['accepted', 'refused'], synthetic: SYNTHETIC },
   },
@@ -256,16 +261,18 @@ export const METRICS = {
         'token_forged',
         'service_not_allowed',
         'origin_not_allowed',
+        'host_not_allowed',
+        'synthetic_key_unknown',
         'relay_key_refused',
       ],
     },
   },
   rateLimitDecisions: {
     name: 'pass_rate_limit_decisions_total',
-    help: 'Requests for which a quota was asked, by the one that decided.',
+    help: 'Decisions of quotas. What is allowed is so by each of them; what is denied, by the one to wait for longest.',
     type: 'counter',
     labels: {
-      limiter: ['install', 'address', 'overall', 'llm'],
+      limiter: ['install', 'address', 'overall', 'synthetic', 'llm'],
       decision: ['allowed', 'denied'],
       synthetic: SYNTHETIC,
     },
@@ -291,11 +298,29 @@ export const METRICS = {
       reason: ['none', 'invalid', 'refused_by_backend', 'no_room', 'unreadable', 'store_unavailable'],
     },
   },
+  relayConnectionsRefused: {
+    name: 'pass_relay_connections_refused_total',
+    help: 'Connections closed before anything was read of them, because there were too many.',
+    type: 'counter',
+    labels: {},
+  },
+  relayTimings: {
+    name: 'pass_relay_timings_total',
+    help: 'What browsers told of the durations that only they know: used, malformed and left out, or told before.',
+    type: 'counter',
+    labels: { result: ['used', 'malformed', 'repeated'] },
+  },
+  relayLosses: {
+    name: 'pass_relay_store_losses_total',
+    help: 'What the store has lost or let go early, by kind: files, hours, spans, traces, dead letters.',
+    type: 'counter',
+    labels: { kind: ['damaged_file', 'early_hour', 'unforwarded_span', 'unkept_trace', 'dead_letter'] },
+  },
   relayScrubbed: {
     name: 'pass_relay_scrubbed_total',
     help: 'What was taken out of requests because it is not listed or looks personal, by kind.',
     type: 'counter',
-    labels: { kind: 8 },
+    labels: { kind: ['attributes', 'events', 'links', 'names', 'messages', 'fields', 'values'] },
   },
   relayQueue: {
     name: 'pass_relay_queue_depth',

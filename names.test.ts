@@ -22,7 +22,7 @@ const SET_BY_THE_SDK = new Set([
   'RESOURCE_SDK_VERSION',
 ])
 
-const production = ['extension', 'relay', 'server', 'closed-list.ts']
+const production = ['extension', 'relay', 'server', 'closed-list.ts', 'synthetic.ts']
   .flatMap((path) =>
     path.endsWith('.ts')
       ? [path]
