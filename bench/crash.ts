@@ -27,7 +27,8 @@ const LATE_ERRORS = 8
 const LIFE_MS = 1_000
 /** From the backend's recovery. The breaker alone may take half a minute. */
 const RECOVERY_MS = 90_000
-const TERMS = { retentionMs: 86_400_000, keptMs: 30 * 86_400_000, maxBytes: 5 * 1024 ** 3 }
+const HOUR_MS = 3_600_000
+const TERMS = { retentionMs: 24 * HOUR_MS, keptMs: 720 * HOUR_MS, maxBytes: 5 * 1024 ** 3 }
 
 /** Kills `runs` times, then lets the backend recover, and counts. */
 export async function benchCrash(runs: number): Promise<Measured> {
@@ -141,12 +142,14 @@ function createLives(spans: ReturnType<typeof createSentSpans>) {
 
 /** How many acknowledged spans of failed traces are not found when every hour is gone. */
 async function missingWithoutHours(folder: string, spans: ReturnType<typeof createSentSpans>): Promise<number> {
-  const hours = (await readdir(folder)).filter((name) => /^\d+-/.test(name))
-  for (const name of hours) await rm(join(folder, name))
   const failed = spans.failedTraces()
-  const store = openStore(folder, TERMS)
+  const later = Date.now() + TERMS.retentionMs + 2 * HOUR_MS
+  const store = openStore(folder, TERMS, { now: () => later })
   try {
+    await store.tend()
     const missing = await spans.missingFrom(async (traceId) => spansOf(store.trace(traceId)))
+    const left = (await readdir(folder)).filter((name) => /^\d+-.*\.sqlite$/.test(name))
+    if (left.length > 0) throw new Error(`Hours that should be gone: ${left.join(', ')}`)
     return missing.filter(({ traceId }) => failed.has(traceId)).length
   } finally {
     await store.close()

@@ -26,6 +26,15 @@ const done: RunState = {
   pdf: { fileName: 'Ada-Harbour-Kitchen.pdf', pages: 1, sizeBytes: 48_211 },
   keywords: { matched: 9, total: 14 },
 }
+const words =
+  'Kitchen,HACCP,Grill,Knife skills,Inventory,Food safety,Evenings,Sauces,Plating,Ordering,Pastry,Gluten-free,Wine'
+const told: RunState = {
+  ...done,
+  terms: words.split(',').map((text, index) => ({ text, covered: index < 8 })),
+  keywords: { matched: 8, total: 13 },
+  wording: { by: 'model', reworded: 6, dropped: 2, left: 3, resetsAt: startedAt + 86_400_000 },
+}
+const writing: RunState = { ...run, step: 'llm', writing: { statements: 7, correcting: false } }
 const failed: RunState = {
   ...{ ...run, status: 'failed', endedAt: startedAt + 8_000 },
   failure: { code: 'relay_unreachable', ...FAILURES.relay_unreachable },
@@ -50,6 +59,8 @@ const POPUP: Record<string, { stored: object; pressed?: string; seen: string }> 
   'asking for consent': { stored: { profile }, seen: 'consent-yes' },
   'with consent given': { stored: { profile }, pressed: 'consent-yes', seen: 'consent-note' },
   'while a run is under way': { stored: { profile, run }, seen: 'elapsed' },
+  'while a model writes': { stored: { profile, run: writing }, seen: 'elapsed' },
+  'with a resume and much to say of it': { stored: { profile, run: told }, seen: 'terms-missing' },
   'with a resume': { stored: { profile, run: done }, seen: 'open-pdf' },
   'after a failure': { stored: { profile, run: failed, consent: false }, seen: 'failure-code' },
   'after a failure that has much to say': { stored: { profile, run: detailed }, seen: 'failure-detail' },

@@ -86,8 +86,8 @@ test('with a character that no font has, named', async ({ journey }) => {
   const profile = await bundledProfile('short')
   await journey.settings({ ...profile, basics: { ...(profile.basics as object), label: 'Mechanic 日' } })
   const run = await generateAndFail(journey, 'unsupported_character', urlOf(POSTING))
-  expect(run.failure?.detail).toContain('日')
-  await expectMarked(journey, run, 'unsupported_character', 'compile')
+  expect(run.failure?.detail).toBe('“日” (U+65E5) in basics.label')
+  await expectMarked(journey, run, 'unsupported_character', 'latex')
 })
 
 test('without Tectonic', async ({ journey }) => {
@@ -125,7 +125,7 @@ test.describe('with a model that', () => {
   let stack: Stack
   test.beforeAll(async () => {
     endpoint = await startOpenAiEndpoint()
-    stack = await anotherStack({ LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1', LLM_TIMEOUT_MS: '1500' })
+    stack = await anotherStack({ LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1', LLM_TIMEOUT_MS: '5000' })
   })
   test.afterAll(async () => {
     await stack.stop()
@@ -135,8 +135,8 @@ test.describe('with a model that', () => {
   const cases: [Behaviour, FailureCode, string][] = [
     ['error_500', 'llm_error', '500'],
     ['error_429', 'llm_rate_limited', '429'],
-    ['nonsense', 'llm_invalid_output', 'llm_invalid_output'],
-    ['silent', 'llm_timeout', 'llm_timeout'],
+    ['nonsense', 'llm_invalid_output', 'not_json'],
+    ['silent', 'llm_timeout', 'deadline'],
   ]
   for (const [behaviour, code, errorType] of cases) {
     test(`answers ${behaviour}`, async ({ journey }) => {

@@ -1,7 +1,7 @@
 /** The newest run as the person sees it: written by the background, read by a popup that opens. */
 
 import browser from 'webextension-polyfill'
-import type { FailureBody } from '../server/contract.ts'
+import type { FailureBody, Term, Wording } from '../server/contract.ts'
 
 /** The steps a person sees, in order, each with its words. */
 export const STEPS = {
@@ -27,12 +27,19 @@ export interface RunState {
   step: Step
   /** Runs waiting before this one, while it queues. */
   queuePosition?: number
+  /** What a model has written, while it writes. */
+  writing?: { statements: number; correcting: boolean }
   /** What we read, so that the person sees that we read the right thing. */
   posting?: { title: string; company: string }
   /** Present when done. `sizeBytes` of the PDF as delivered. */
   pdf?: { fileName: string; pages: number; sizeBytes: number }
+  /** Bullets and remarks that two pages had no room for; present when done. */
+  leftOut?: number
   /** Terms of the posting that the profile covers; present when done. */
   keywords?: { matched: number; total: number }
+  /** Those terms, most important first, and what became of a model's rewordings; present when done. */
+  terms?: Term[]
+  wording?: Wording
   /** Present when failed. */
   failure?: FailureBody
 }

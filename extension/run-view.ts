@@ -28,8 +28,11 @@ export class RunView {
 
   async show(event: RunEvent): Promise<void> {
     if (event.type === 'queued') await this.update({ queuePosition: event.ahead })
+    if (event.type === 'writing') {
+      await this.update({ writing: { statements: event.statements, correcting: event.correcting } })
+    }
     if (event.type === 'stage' && event.state === 'started') {
-      const { queuePosition: _, ...rest } = this.#state
+      const { queuePosition: _, writing: __, ...rest } = this.#state
       this.#state = rest
       await this.update({ step: event.stage })
     }

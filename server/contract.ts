@@ -36,6 +36,7 @@ function hasFields<T>(value: unknown, fields: Fields<T>): boolean {
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string'
+const isFlag = (value: unknown): boolean => typeof value === 'boolean'
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
 const isOneOf = (values: readonly unknown[]) => (value: unknown) => values.includes(value)
 
@@ -122,10 +123,20 @@ export const FAILURES = {
     message: 'The writing service refused our key.',
     advice: 'This is ours to fix. Report it with the ID below.',
   },
+  llm_misconfigured: {
+    status: 502,
+    message: 'The writing service does not take what we ask of it.',
+    advice: 'This is ours to fix. Report it with the ID below.',
+  },
   llm_rate_limited: {
     status: 503,
     message: 'The writing service is asking us to slow down.',
     advice: 'Try again in a few minutes.',
+  },
+  llm_unavailable: {
+    status: 503,
+    message: 'The writing service is not answering right now.',
+    advice: 'Nothing is lost. Try again in a minute.',
   },
   llm_error: {
     status: 502,
@@ -137,10 +148,20 @@ export const FAILURES = {
     message: 'The writing service took too long.',
     advice: 'Try again in a minute.',
   },
+  llm_refused: {
+    status: 422,
+    message: 'The writing service would not work with this posting.',
+    advice: 'Select the part of the posting that describes the job, then press Generate again.',
+  },
   llm_invalid_output: {
     status: 502,
     message: 'The writing service gave an answer we could not use.',
     advice: 'Try again. If it happens again, report it with the ID below.',
+  },
+  resume_too_long: {
+    status: 422,
+    message: 'Your profile does not fit on two pages, even without its bullets.',
+    advice: 'Open the options and shorten what is named below, or take old entries out, then press Generate again.',
   },
   unsupported_character: {
     status: 422,
@@ -172,6 +193,11 @@ export const FAILURES = {
     message: 'Making the PDF needed more memory than allowed.',
     advice: 'Shorten the profile, then try again.',
   },
+  output_too_large: {
+    status: 422,
+    message: 'The PDF, or what was written beside it, grew larger than allowed.',
+    advice: 'Use fewer or smaller images, then try again.',
+  },
   sandbox_unavailable: {
     status: 503,
     message: 'LaTeX from outside is not accepted here, because it could not be run safely.',
@@ -186,6 +212,11 @@ export const FAILURES = {
     status: 503,
     message: 'The run was interrupted before it finished.',
     advice: 'Press Generate again.',
+  },
+  cancelled: {
+    status: 409,
+    message: 'You cancelled this run.',
+    advice: 'Press Generate when you want to start again.',
   },
   internal: {
     status: 500,
@@ -235,10 +266,31 @@ export const Run = shape<Run>('a run', (value) =>
   hasFields<Run>(value, { id: RunId.is, status: isOneOf(RUN_STATUSES), events: isText, pdf: isText }),
 )
 
+/** A term of the posting as the posting writes it, and whether the profile covers it. */
+export interface Term {
+  text: string
+  covered: boolean
+}
+
+/** What became of a model's rewordings. Where there was no model, or none left for today, all are 0. */
+export interface Wording {
+  /** `quota_used_up`: rules chose, because today's share of the model is used up. */
+  by: 'rules' | 'model' | 'quota_used_up'
+  /** Statements printed in a model's words. */
+  reworded: number
+  /** Rewordings that were dropped for the person's own words, because they said what the profile does not. */
+  dropped: number
+  /** How many more resumes can be reworded today, and until when that counts, epoch milliseconds. */
+  left?: number | undefined
+  resetsAt?: number | undefined
+}
+
 interface RunEvents {
-  /** Waiting for the typesetter, with so many runs waiting before it; over when the stage has started. */
+  /** Waiting for the model or the typesetter, with so many runs waiting before it; over when the stage has started. */
   queued: { ahead: number }
   stage: { stage: ServerStage; state: 'started' | 'finished' }
+  /** A model writes: so many statements until now. `correcting`: those that said what the profile does not. */
+  writing: { statements: number; correcting: boolean }
   done: {
     pages: number
     sizeBytes: number
@@ -246,16 +298,41 @@ interface RunEvents {
     fileName: string
     keywordsMatched: number
     keywordsTotal: number
+    /** What the posting asks for, most important first; at most 40. For the person, never for telemetry. */
+    terms: Term[]
+    wording: Wording
+    /** Bullets and remarks that two pages had no room for. */
+    leftOut: number
   }
   failed: { failure: FailureBody }
 }
-/** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
+/**
+ * One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps; those of a run that is posted
+ * again after the server's death are higher than all before.
+ */
 export type RunEvent = { [Type in keyof RunEvents]: { type: Type } & RunEvents[Type] }[keyof RunEvents]
+
+const MAX_TERMS = 40
+const isTerm = (value: unknown) => hasFields<Term>(value, { text: isText, covered: isFlag })
+const isWording = (value: unknown) =>
+  hasFields<Wording>(value, {
+    by: isOneOf(['rules', 'model', 'quota_used_up']),
+    reworded: isCount,
+    dropped: isCount,
+    left: (left) => left === undefined || isCount(left),
+    resetsAt: (at) => at === undefined || isCount(at),
+  })
 
 const EVENT_FIELDS: { [Type in keyof RunEvents]: Fields<RunEvents[Type]> } = {
   queued: { ahead: isCount },
   stage: { stage: isOneOf(SERVER_STAGES), state: isOneOf(['started', 'finished']) },
-  done: { pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+  writing: { statements: isCount, correcting: isFlag },
+  done: {
+    ...{ pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+    leftOut: isCount,
+    terms: (terms) => Array.isArray(terms) && terms.length <= MAX_TERMS && terms.every(isTerm),
+    wording: isWording,
+  },
   failed: { failure: isFailureBody },
 }
 export const RunEvent = shape<RunEvent>('an event', (value) => {

@@ -1,12 +1,10 @@
-/** One streamed, structured answer from any OpenAI-compatible endpoint, with its GenAI span. */
+/** Streamed, structured answers from any OpenAI-compatible endpoint, each with its GenAI span. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import {
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
   ATTR_GEN_AI_OPERATION,
   ATTR_GEN_AI_OUTPUT_TYPE,
   ATTR_GEN_AI_PROVIDER,
@@ -17,12 +15,21 @@ import {
   ATTR_GEN_AI_RESPONSE_ID,
   ATTR_GEN_AI_RESPONSE_MODEL,
   ATTR_GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,
-  ATTR_GEN_AI_USAGE_INPUT_TOKENS,
-  ATTR_GEN_AI_USAGE_OUTPUT_TOKENS,
+  ATTR_LLM_REPAIR,
+  ATTR_LLM_RETRIES,
+  ATTR_OPENAI_API_TYPE,
+  ATTR_OPENAI_RESPONSE_SERVICE_TIER,
+  ATTR_OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
   ATTR_SERVER_ADDRESS,
   ATTR_SERVER_PORT,
 } from '../names.ts'
+import { Breaker } from './breaker.ts'
 import { Failure } from './failure.ts'
+import { failureOf, outcomeOf, waitBefore } from './llm-fault.ts'
+import { recordUsage, tokensIn } from './llm-usage.ts'
+import { Patience } from './patience.ts'
+import { recordFailure } from './span-failure.ts'
+import { Turns } from './turns.ts'
 
 export interface LlmOptions {
   /** Up to and including the version, e.g. `https://api.openai.com/v1`. */
@@ -30,80 +37,165 @@ export interface LlmOptions {
   /** Sent as a bearer token; '' for endpoints that want none. */
   apiKey: string
   model: string
-  /** Longest time for one answer, milliseconds. */
+  /** Longest time for all answers that one run needs, milliseconds. */
   timeoutMs: number
-  /** Longest silence within an answer, milliseconds. */
+  /** Longest silence within an answer, and before it, milliseconds. */
   idleTimeoutMs: number
+  /** Runs that ask at once; of those that wait there may be so many. */
+  concurrency: number
+  queueLimit: number
 }
 
 /** What is asked, and the shape the answer must have. */
 export interface Question<T extends z.ZodType = z.ZodType> {
   system: string
-  user: string
+  /** What was said before, the person's question first. */
+  turns: { role: 'user' | 'assistant'; content: string }[]
   shape: T
   /** Name of the shape, as the endpoint wants one. */
   shapeName: string
+  /** Hears the answer so far as it grows, at most once a second, and '' when it is asked for. */
+  onText?: ((text: string) => void) | undefined
 }
 
 /** Longest answer accepted, tokens asked for and characters read. */
-const MAX_OUTPUT_TOKENS = 6_000
+export const MAX_OUTPUT_TOKENS = 6_000
 const MAX_ANSWER_CHARACTERS = 200_000
-const RETRY_WAIT_MS = 1_000
+const TELL_MS = 1_000
+
+/** Who serves the model, by host, in the words of the GenAI conventions; any other is spoken to as `openai`. */
+const PROVIDERS: [host: RegExp, provider: string][] = [
+  [/\.openai\.azure\.com$|\.cognitiveservices\.azure\.com$/, 'azure.ai.openai'],
+  [/(^|\.)anthropic\.com$/, 'anthropic'],
+  [/(^|\.)mistral\.ai$/, 'mistral_ai'],
+  [/(^|\.)groq\.com$/, 'groq'],
+  [/(^|\.)deepseek\.com$/, 'deepseek'],
+  [/(^|\.)perplexity\.ai$/, 'perplexity'],
+  [/(^|\.)x\.ai$/, 'x_ai'],
+  [/^generativelanguage\.googleapis\.com$/, 'gcp.gemini'],
+]
 
 const tracer = trace.getTracer('pass-ats.llm')
 
 export class Llm {
   readonly #client: OpenAI
   readonly #options: LlmOptions
+  readonly #turns: Turns
+  readonly #breaker: Breaker
 
-  constructor(options: LlmOptions) {
+  constructor(options: LlmOptions, breaker: Breaker = new Breaker()) {
     this.#options = options
-    // No retries of the client's own: it obeys a `Retry-After` of a minute while the person waits.
-    this.#client = new OpenAI({ baseURL: options.baseUrl, apiKey: options.apiKey || 'none', maxRetries: 0 })
+    this.#turns = new Turns(options)
+    this.#breaker = breaker
+    this.#client = new OpenAI({
+      baseURL: options.baseUrl,
+      apiKey: options.apiKey || 'none',
+      // Left open, the client takes them from the environment.
+      organization: null,
+      project: null,
+      // It would print what it cannot read: the answer.
+      logLevel: 'off',
+      // None of the client's own: it obeys a `Retry-After` of a minute while the person waits.
+      maxRetries: 0,
+    })
   }
 
   /**
-   * Asks for an answer of the given shape. Neither the prompt nor the answer is recorded.
-   * Throws Failure llm_unauthorized, llm_rate_limited, llm_error, llm_timeout, llm_invalid_output or interrupted.
+   * Works with the model when its turn comes, within one deadline. `onQueued` hears how many runs wait before this one.
+   * Throws Failure overloaded when too many do, interrupted, or what the work throws.
    */
-  async ask<T extends z.ZodType>(question: Question<T>, signal: AbortSignal): Promise<z.infer<T>> {
+  async converse<T>(
+    work: (conversation: Conversation) => Promise<T>,
+    signal: AbortSignal,
+    onQueued?: (ahead: number) => void,
+  ): Promise<T> {
+    const talk = async () => {
+      const patience = new Patience(this.#options, signal)
+      try {
+        return await work(new Conversation(this.#client, this.#options, this.#breaker, patience))
+      } finally {
+        patience.rest()
+      }
+    }
+    return this.#turns.run(talk, { signal, onQueued })
+  }
+}
+
+/** One run's questions. */
+export class Conversation {
+  readonly #client: OpenAI
+  readonly #options: LlmOptions
+  readonly #breaker: Breaker
+  readonly #patience: Patience
+  /** Used so far, by the endpoint's word or, where it gives none that can be true, by estimate. */
+  tokens = 0
+
+  constructor(client: OpenAI, options: LlmOptions, breaker: Breaker, patience: Patience) {
+    this.#client = client
+    this.#options = options
+    this.#breaker = breaker
+    this.#patience = patience
+  }
+
+  /**
+   * Asks for an answer of the given shape, up to three times. Neither the question nor the answer is recorded. Throws
+   * Failure llm_unauthorized, llm_misconfigured, llm_rate_limited, llm_unavailable, llm_error, llm_timeout,
+   * llm_refused, llm_invalid_output, request_too_large or interrupted.
+   */
+  async ask<T extends z.ZodType>(question: Question<T>): Promise<z.infer<T>> {
     const { hostname, port, protocol } = new URL(this.#options.baseUrl)
     const attributes = {
       [ATTR_GEN_AI_OPERATION]: 'chat',
-      [ATTR_GEN_AI_PROVIDER]: 'openai',
+      [ATTR_GEN_AI_PROVIDER]: PROVIDERS.find(([host]) => host.test(hostname))?.[1] ?? 'openai',
+      [ATTR_OPENAI_API_TYPE]: 'chat_completions',
       [ATTR_GEN_AI_REQUEST_MODEL]: this.#options.model,
       [ATTR_GEN_AI_REQUEST_MAX_TOKENS]: MAX_OUTPUT_TOKENS,
       [ATTR_GEN_AI_REQUEST_STREAM]: true,
       [ATTR_GEN_AI_OUTPUT_TYPE]: 'json',
       [ATTR_SERVER_ADDRESS]: hostname,
       [ATTR_SERVER_PORT]: Number(port) || (protocol === 'https:' ? 443 : 80),
+      [ATTR_LLM_REPAIR]: question.turns.length > 1,
     }
-    return tracer.startActiveSpan(
-      `chat ${this.#options.model}`,
-      { kind: SpanKind.CLIENT, attributes },
-      async (span) => {
-        try {
-          const answer = await this.#stream(question, signal, span)
-          return parseAnswer(answer, question.shape)
-        } catch (error) {
-          const failure = toFailure(error)
-          span.setStatus({ code: SpanStatusCode.ERROR })
-          span.setAttributes({ [ATTR_ERROR_TYPE]: errorType(error, failure), [ATTR_FAILURE_CODE]: failure.code })
-          throw failure
-        } finally {
-          span.end()
-        }
-      },
-    )
+    const chat = { kind: SpanKind.CLIENT, attributes }
+    return tracer.startActiveSpan(`chat ${this.#options.model}`, chat, async (span) => {
+      try {
+        return await this.#persist(question, span)
+      } catch (error) {
+        const failure = failureOf(error)
+        recordFailure(span, failure)
+        throw failure
+      } finally {
+        span.end()
+      }
+    })
   }
 
-  #request({ system, user, shape, shapeName }: Question): OpenAI.ChatCompletionCreateParamsStreaming {
+  /** Until there is an answer, or asking again is of no use. */
+  async #persist<T extends z.ZodType>(question: Question<T>, span: Span): Promise<z.infer<T>> {
+    for (let attempt = 1; ; attempt++) {
+      span.setAttribute(ATTR_LLM_RETRIES, attempt - 1)
+      const done = this.#breaker.enter()
+      if (!done) throw new Failure('llm_unavailable', { reason: 'resting' })
+      try {
+        const answer = parseAnswer(await this.#stream(question, span), question.shape)
+        done('answered')
+        return answer
+      } catch (error) {
+        const failure = this.#patience.verdict() ?? failureOf(error)
+        done(outcomeOf(failure))
+        const wait = waitBefore(attempt, failure)
+        if (wait === undefined) throw failure
+        await delay(wait, undefined, { signal: this.#patience.signal }).catch(() => {
+          throw this.#patience.verdict() ?? failure
+        })
+      }
+    }
+  }
+
+  #request({ system, turns, shape, shapeName }: Question): OpenAI.ChatCompletionCreateParamsStreaming {
     return {
       model: this.#options.model,
-      messages: [
-        { role: 'system', content: system },
-        { role: 'user', content: user },
-      ],
+      messages: [{ role: 'system', content: system }, ...turns],
       max_completion_tokens: MAX_OUTPUT_TOKENS,
       response_format: {
         type: 'json_schema',
@@ -114,104 +206,57 @@ export class Llm {
     }
   }
 
-  async #stream(question: Question, signal: AbortSignal, span: Span): Promise<string> {
-    const patience = new Patience(this.#options, signal)
+  async #stream(question: Question, span: Span): Promise<string> {
     // Session baggage is for our own services; the propagator would hand it to the provider too.
     const outgoing = propagation.deleteBaggage(context.active())
     const askedAt = performance.now()
     const request = this.#request(question)
+    const promptLength = question.system.length + question.turns.reduce((sum, { content }) => sum + content.length, 0)
     let answer = ''
-    let finishReason: string | null = null
+    let refused = false
+    let heardAt: number | undefined
+    let toldAt = askedAt
+    let finishReason: string | undefined
+    let used: number | undefined
+    question.onText?.('')
+    this.#patience.heard()
     try {
-      const ask = () =>
-        context.with(outgoing, () => this.#client.chat.completions.create(request, { signal: patience.signal }))
-      const stream = await ask().catch(async (error: unknown) => {
-        const wait = patienceFor(error)
-        if (wait === undefined) throw error
-        await delay(wait, undefined, { signal: patience.signal })
-        return ask()
-      })
-      let first = true
+      const options = { signal: this.#patience.signal }
+      const stream = await context.with(outgoing, () => this.#client.chat.completions.create(request, options))
       for await (const chunk of stream) {
-        patience.heard()
-        if (first) {
-          first = false
-          span.setAttributes({
-            [ATTR_GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: (performance.now() - askedAt) / 1000,
-            [ATTR_GEN_AI_RESPONSE_ID]: chunk.id ?? '',
-            [ATTR_GEN_AI_RESPONSE_MODEL]: chunk.model ?? '',
-          })
+        this.#patience.heard()
+        if (heardAt === undefined) {
+          heardAt = performance.now()
+          span.setAttribute(ATTR_GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, (heardAt - askedAt) / 1000)
+          recordResponse(span, chunk)
         }
         const choice = chunk.choices?.[0]
-        answer += choice?.delta?.content ?? ''
+        if (typeof choice?.delta?.content === 'string') answer += choice.delta.content
+        refused ||= Boolean(choice?.delta?.refusal)
         finishReason = choice?.finish_reason ?? finishReason
-        if (answer.length > MAX_ANSWER_CHARACTERS) throw new Failure('llm_invalid_output')
-        if (chunk.usage) {
-          span.setAttributes({
-            [ATTR_GEN_AI_USAGE_INPUT_TOKENS]: chunk.usage.prompt_tokens,
-            [ATTR_GEN_AI_USAGE_OUTPUT_TOKENS]: chunk.usage.completion_tokens,
-          })
+        if (answer.length > MAX_ANSWER_CHARACTERS) throw new Failure('llm_invalid_output', { reason: 'too_long' })
+        if (chunk.usage) used = recordUsage(span, chunk.usage, promptLength, MAX_OUTPUT_TOKENS)
+        if (performance.now() - toldAt >= TELL_MS) {
+          toldAt = performance.now()
+          question.onText?.(answer)
         }
       }
-    } catch (error) {
-      throw patience.verdict() ?? error
     } finally {
-      patience.end()
+      this.#patience.rest()
+      // Also of an answer that was cut off: it is paid for.
+      if (heardAt !== undefined) this.tokens += used ?? tokensIn(promptLength + answer.length)
+      if (isName(finishReason)) span.setAttribute(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason])
     }
     // An abort ends the iteration without throwing, so a half answer looks like a whole one here.
-    const verdict = patience.verdict()
+    const verdict = this.#patience.verdict()
     if (verdict) throw verdict
-    if (finishReason) span.setAttribute(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason])
-    if (finishReason !== 'stop') throw new Failure('llm_invalid_output')
+    if (heardAt === undefined) throw new Failure('llm_invalid_output', { reason: 'not_a_stream' })
+    if (finishReason === 'content_filter') throw new Failure('llm_refused', { reason: 'content_filter' })
+    if (refused) throw new Failure('llm_refused', { reason: 'refusal' })
+    if (finishReason === 'length') throw new Failure('llm_invalid_output', { reason: 'length' })
+    if (finishReason !== 'stop') throw new Failure('llm_invalid_output', { reason: 'cut_off' })
     return answer
   }
-}
-
-/** Watches the clock over one answer: all of it, and every silence in it. The client's own time-out sees neither. */
-class Patience {
-  readonly signal: AbortSignal
-  readonly #idle = new AbortController()
-  readonly #deadline: AbortSignal
-  readonly #caller: AbortSignal
-  readonly #idleTimeoutMs: number
-  #timer: NodeJS.Timeout
-
-  constructor(options: LlmOptions, caller: AbortSignal) {
-    this.#idleTimeoutMs = options.idleTimeoutMs
-    this.#caller = caller
-    this.#deadline = AbortSignal.timeout(options.timeoutMs)
-    this.signal = AbortSignal.any([caller, this.#deadline, this.#idle.signal])
-    this.#timer = this.#wait()
-  }
-
-  #wait() {
-    return setTimeout(() => this.#idle.abort(), this.#idleTimeoutMs)
-  }
-
-  heard() {
-    clearTimeout(this.#timer)
-    this.#timer = this.#wait()
-  }
-
-  end() {
-    clearTimeout(this.#timer)
-  }
-
-  /** Why it was cut short, if it was. */
-  verdict(): Failure | undefined {
-    if (this.#caller.aborted) return new Failure('interrupted')
-    if (this.#deadline.aborted || this.#idle.signal.aborted) return new Failure('llm_timeout')
-    return undefined
-  }
-}
-
-/** The one wait that a struggling endpoint gets, milliseconds; undefined for what a second try would not mend. */
-function patienceFor(error: unknown): number | undefined {
-  if (!(error instanceof OpenAI.APIError) || error instanceof OpenAI.APIUserAbortError) return undefined
-  const worthwhile = error.status === undefined || error.status === 429 || error.status >= 500
-  const after = Number(error.headers?.get('retry-after') ?? 0) * 1000
-  // The person is waiting: asked for more than a second, or for a date, we say so instead.
-  return worthwhile && after <= RETRY_WAIT_MS ? Math.max(after, RETRY_WAIT_MS / 2) : undefined
 }
 
 function parseAnswer<T extends z.ZodType>(answer: string, shape: T): z.infer<T> {
@@ -219,26 +264,19 @@ function parseAnswer<T extends z.ZodType>(answer: string, shape: T): z.infer<T> 
   try {
     json = JSON.parse(answer)
   } catch (cause) {
-    throw new Failure('llm_invalid_output', { cause })
+    throw new Failure('llm_invalid_output', { reason: 'not_json', cause })
   }
   const parsed = shape.safeParse(json)
-  if (!parsed.success) throw new Failure('llm_invalid_output', { cause: parsed.error })
+  if (!parsed.success) throw new Failure('llm_invalid_output', { reason: 'wrong_shape', cause: parsed.error })
   return parsed.data
 }
 
-function toFailure(error: unknown): Failure {
-  if (error instanceof Failure) return error
-  if (error instanceof OpenAI.APIConnectionTimeoutError) return new Failure('llm_timeout', { cause: error })
-  if (error instanceof OpenAI.AuthenticationError || error instanceof OpenAI.PermissionDeniedError) {
-    return new Failure('llm_unauthorized', { cause: error })
-  }
-  if (error instanceof OpenAI.RateLimitError) return new Failure('llm_rate_limited', { cause: error })
-  // What is left of the stream's own complaints: a body that is not an event stream, or not JSON in its events.
-  if (error instanceof SyntaxError) return new Failure('llm_invalid_output', { cause: error })
-  return new Failure('llm_error', { cause: error })
-}
+/** IDs and names that an endpoint gives go into telemetry, so they must look like such. */
+const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w.:/@-]{1,100}$/.test(value)
 
-/** The GenAI conventions want the provider's status or our own class: low in cardinality, never a message. */
-function errorType(error: unknown, failure: Failure): string {
-  return error instanceof OpenAI.APIError && error.status ? String(error.status) : failure.code
+function recordResponse(span: Span, { id, model, service_tier, system_fingerprint }: OpenAI.ChatCompletionChunk): void {
+  if (isName(id)) span.setAttribute(ATTR_GEN_AI_RESPONSE_ID, id)
+  if (isName(model)) span.setAttribute(ATTR_GEN_AI_RESPONSE_MODEL, model)
+  if (isName(service_tier)) span.setAttribute(ATTR_OPENAI_RESPONSE_SERVICE_TIER, service_tier)
+  if (isName(system_fingerprint)) span.setAttribute(ATTR_OPENAI_RESPONSE_SYSTEM_FINGERPRINT, system_fingerprint)
 }

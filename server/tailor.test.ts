@@ -1,8 +1,9 @@
 import { afterEach, expect, it } from 'vitest'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { Llm } from './llm.ts'
+import { TokenQuota } from './quota.ts'
 import type { GenerateRequest } from './request-contract.ts'
-import { tailor } from './tailor.ts'
+import { type Model, tailor } from './tailor.ts'
 
 const request: GenerateRequest = {
   posting: {
@@ -41,9 +42,13 @@ afterEach(async () => {
   endpoint = undefined
 })
 
-async function llm(behaviour: Behaviour): Promise<Llm> {
+async function llm(behaviour: Behaviour, tokens = 1_000_000): Promise<Model> {
   endpoint = await startOpenAiEndpoint(behaviour)
-  return new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', timeoutMs: 20_000, idleTimeoutMs: 20_000 })
+  const bounds = { timeoutMs: 20_000, idleTimeoutMs: 20_000, concurrency: 4, queueLimit: 4 }
+  return {
+    llm: new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds }),
+    quota: new TokenQuota({ path: ':memory:', installTokens: tokens, overallTokens: tokens }),
+  }
 }
 
 it('without a model, orders the person\u2019s own bullets by fit and changes none', async () => {
@@ -58,17 +63,24 @@ it('without a model, orders the person\u2019s own bullets by fit and changes non
     { name: 'Data', keywords: ['Kafka', 'SQL'] },
     { name: 'Office', keywords: ['Word'] },
   ])
-  expect(resume.keywords).toEqual({ matched: 3, total: 9 })
+  expect(resume.keywords).toEqual({ matched: 3, total: 4 })
+  expect(resume.terms).toEqual([
+    { text: 'Kafka', covered: true },
+    { text: 'Engineer', covered: true },
+    { text: 'Go', covered: true },
+    { text: 'Initech', covered: false },
+  ])
+  expect(resume.wording).toEqual({ by: 'rules', reworded: 0, dropped: 0 })
 })
 
 it('with a model, takes its choice and its order', async () => {
   const resume = await tailor(request, await llm('ok'), never)
-  expect(resume.work[0]?.highlights).toEqual(['Wrote reports.', 'Wrote Go services.', 'Kept minutes.'])
+  expect(resume.work[0]?.highlights).toEqual(['Wrote reports.', 'Wrote Go services.'])
 })
 
 it('keeps the person\u2019s own words where the model puts in what they never said', async () => {
   const resume = await tailor(request, await llm('invents_facts'), never)
-  expect(resume.work[0]?.highlights).toEqual(['Wrote reports.', 'Wrote Go services.', 'Kept minutes.'])
+  expect(resume.work[0]?.highlights).toEqual(['Wrote reports.', 'Wrote Go services.'])
 })
 
 it('tells the model neither name nor address nor telephone number, also where the summary says it', async () => {
@@ -81,4 +93,88 @@ it('tells the model neither name nor address nor telephone number, also where th
 it('takes every employer, title and date from the profile', async () => {
   const [job] = (await tailor(request, await llm('ok'), never)).work
   expect(job).toMatchObject({ name: 'Northwind', position: 'Engineer', startDate: '2020' })
+})
+
+/** An answer for the bullets by the IDs they have, and what it is the second time. */
+function script(...answers: Record<string, string>[]): void {
+  if (!endpoint) return
+  endpoint.behaviour = 'scripted'
+  let asked = 0
+  endpoint.script = () => {
+    const answer = answers[Math.min(asked++, answers.length - 1)] ?? {}
+    const { summary = '', ...bullets } = answer
+    return JSON.stringify({ summary, bullets: Object.entries(bullets).map(([id, text]) => ({ id, text })) })
+  }
+}
+
+it('has a rewording that says too much put right once, and tells the model what was wrong with it', async () => {
+  const model = await llm('ok')
+  script({ 'w0.h1': 'Ran Kafka for 120 teams.', 'w0.h2': 'Authored Go services.' }, { 'w0.h1': 'Operated Kafka.' })
+  const { work, wording } = await tailor(request, model, never)
+  expect(work[0]?.highlights).toEqual(['Operated Kafka.', 'Authored Go services.'])
+  expect(wording).toMatchObject({ by: 'model', reworded: 2, dropped: 0 })
+  expect(endpoint?.requests).toHaveLength(2)
+  const [, , answered, correction] = endpoint?.requests[1]?.body.messages ?? []
+  expect(answered?.role).toBe('assistant')
+  expect(correction?.content).toContain('120')
+  expect(correction?.content).not.toContain('w0.h2')
+})
+
+it('drops what is wrong the second time, too, and says how many', async () => {
+  const model = await llm('ok')
+  script({ summary: 'Ada Quill is a CTO.', 'w0.h1': 'Ran Kafka for 120 teams.', 'w9.h9': 'Was an astronaut.' })
+  const resume = await tailor(request, model, never)
+  expect(resume.work[0]?.highlights).toEqual(['Ran Kafka for 12 teams.'])
+  expect(resume.summary).toBe('Ada Quill is an engineer.')
+  expect(resume.wording).toMatchObject({ reworded: 0, dropped: 3 })
+  expect(endpoint?.requests, 'once and not again').toHaveLength(2)
+})
+
+it('loses rewordings and not the run when the second try fails', async () => {
+  const model = await llm('ok')
+  script({ 'w0.h1': 'Ran Kafka for 120 teams.' })
+  if (endpoint) endpoint.next = ['scripted', 'error_401']
+  expect((await tailor(request, model, never)).wording).toMatchObject({ dropped: 1 })
+})
+
+it('asks no second time where the quota has no room for it', async () => {
+  const model = await llm('ok', 8_000)
+  script({ 'w0.h1': 'Ran Kafka for 120 teams.' })
+  expect((await tailor(request, model, never)).wording).toMatchObject({ dropped: 1 })
+  expect(endpoint?.requests).toHaveLength(1)
+})
+
+it('says what is left for today, and goes by rules when nothing is', async () => {
+  const model = await llm('ok', 9_000)
+  const asker = { install: 'a' }
+  const first = await tailor(request, model, never, asker)
+  expect(first.wording).toMatchObject({ by: 'model', left: 2, resetsAt: expect.any(Number) })
+  await tailor(request, model, never, asker)
+  expect((await tailor(request, model, never, asker)).wording.left).toBe(0)
+  const last = await tailor(request, model, never, asker)
+  expect(last.wording).toMatchObject({ by: 'quota_used_up', reworded: 0, dropped: 0, left: 0 })
+  expect(last.work[0]?.highlights[0]).toBe('Ran Kafka for 12 teams.')
+  expect(endpoint?.requests).toHaveLength(3)
+})
+
+it('does not charge for what was never answered', async () => {
+  const model = await llm('error_401', 9_000)
+  for (let run = 0; run < 3; run++) {
+    await expect(tailor(request, model, never)).rejects.toMatchObject({ code: 'llm_unauthorized' })
+  }
+})
+
+it('sends no more than a bounded part of a long profile and posting', async () => {
+  const highlights = Array.from({ length: 40 }, (_, index) => `Statement ${index} ${'word '.repeat(150)}`)
+  const work = Array.from({ length: 30 }, (_, index) => ({ name: `E${index}`, highlights }))
+  const posting = { ...request.posting, description: 'Long words. '.repeat(4_000) }
+  await tailor({ posting, profile: { ...request.profile, work } }, await llm('ok'), never)
+  expect(JSON.stringify(endpoint?.requests[0]?.body).length).toBeLessThan(60_000)
+})
+
+it('strikes out whole words only: somebody called Al keeps their algorithms', async () => {
+  const profile = { basics: { name: 'Al' }, work: [{ name: 'N', highlights: ['Al wrote algorithms.'] }] }
+  await tailor({ ...request, profile }, await llm('ok'), never)
+  const [, asked] = endpoint?.requests[0]?.body.messages ?? []
+  expect(asked?.content).toContain('"[…] wrote algorithms."')
 })

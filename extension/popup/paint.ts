@@ -1,7 +1,7 @@
 /** Puts a view on the popup's page. Text only as text: titles and details come from pages and profiles. */
 
 import { part } from '../pages.ts'
-import type { PopupStatus, PopupView, StepState } from './view.ts'
+import type { PopupStatus, PopupView, Result, StepState } from './view.ts'
 
 const STEP_WORDS: Record<StepState, string> = { waiting: '', now: 'now', done: 'done', failed: 'stopped' }
 const STATUS_ICON: Record<PopupStatus, StepState> = {
@@ -11,6 +11,7 @@ const STATUS_ICON: Record<PopupStatus, StepState> = {
   running: 'now',
   done: 'done',
   failed: 'failed',
+  cancelled: 'waiting',
   interrupted: 'failed',
   not_started: 'failed',
 }
@@ -79,15 +80,15 @@ function stepRow(): HTMLLIElement {
   return row
 }
 
-function paintOutcome({ status, hint, result, failure, asksConsent }: PopupView): void {
+function paintOutcome({ status, hint, result, failure, asksConsent, canCancel }: PopupView): void {
   show('consent', asksConsent)
   show('hint', hint !== undefined && !failure)
   setText('hint', hint ?? '')
-  show('result', result !== undefined)
-  setText('pdf-name', result?.fileName ?? '')
-  part('pdf-name', HTMLElement).title = result?.fileName ?? ''
-  setText('pdf-facts', result?.facts ?? '')
-  setText('pdf-keywords', result?.keywords ?? '')
+  const cancel = part('cancel', HTMLButtonElement)
+  // A button that goes takes the focus with it: the next thing to do is to generate.
+  if (!canCancel && document.activeElement === cancel) part('generate', HTMLButtonElement).focus()
+  show('cancel', canCancel)
+  paintResult(result)
   show('failure', failure !== undefined)
   setText('failure-message', failure?.message ?? '')
   setText('failure-advice', failure?.advice ?? '')
@@ -95,12 +96,30 @@ function paintOutcome({ status, hint, result, failure, asksConsent }: PopupView)
   setText('failure-detail', failure?.detail ?? '')
   setText('failure-code', failure?.code ?? '')
   show('failure-code-line', failure?.code !== undefined)
-  const box = part('failure', HTMLElement)
-  // Only what scrolls is a stop on the keyboard's way.
-  if (box.scrollHeight > box.clientHeight) box.tabIndex = 0
-  else box.removeAttribute('tabindex')
+  stopWhereItScrolls(part('failure', HTMLElement))
   show('open-options', status === 'first_run' || failure?.opensOptions === true)
   setText('open-options', status === 'first_run' ? 'Add your profile' : 'Open options')
+}
+
+function paintResult(result: Result | undefined): void {
+  show('result', result !== undefined)
+  setText('pdf-name', result?.fileName ?? '')
+  part('pdf-name', HTMLElement).title = result?.fileName ?? ''
+  setText('pdf-facts', result?.facts ?? '')
+  setItems('notes', result?.notes ?? [])
+  setText('pdf-keywords', result?.keywords ?? '')
+  const { covered = [], missing = [] } = result?.terms ?? {}
+  show('terms-covered-group', covered.length > 0)
+  setItems('terms-covered', covered)
+  show('terms-missing-group', missing.length > 0)
+  setItems('terms-missing', missing)
+  stopWhereItScrolls(part('about-result', HTMLElement))
+}
+
+/** Only what scrolls is a stop on the keyboard's way. */
+function stopWhereItScrolls(box: HTMLElement): void {
+  if (box.scrollHeight > box.clientHeight) box.tabIndex = 0
+  else box.removeAttribute('tabindex')
 }
 
 function paintRun({ runId, canReport }: PopupView): void {
@@ -121,6 +140,15 @@ export function show(name: string, shown: boolean): void {
 /** Only when it differs: selections and screen readers are left in peace. */
 export function setText(name: string, text: string): void {
   write(part(name, HTMLElement), text)
+}
+
+/** The list's items; none and the list is hidden. */
+function setItems(name: string, texts: readonly string[]): void {
+  show(name, texts.length > 0)
+  const list = part(name, HTMLUListElement)
+  while (list.childElementCount > texts.length) list.lastElementChild?.remove()
+  while (list.childElementCount < texts.length) list.append(document.createElement('li'))
+  for (const [index, text] of texts.entries()) write(list.children[index] ?? null, text)
 }
 
 export function write(element: Element | null, text: string): void {

@@ -1,7 +1,8 @@
 import { expect } from '@playwright/test'
+import { startOpenAiEndpoint } from '../../fixtures/llm/openai-endpoint.ts'
 import { endOfRun } from '../../ops/demonstration.ts'
 import { urlOf } from '../../ops/postings.ts'
-import { test } from '../journey.ts'
+import { anotherStack, test } from '../journey.ts'
 
 test('by keyboard alone: Generate, then the PDF in a tab', async ({ journey }) => {
   await journey.settings('short')
@@ -74,4 +75,29 @@ test('a run whose worker has died is said to be interrupted, and the next can st
   await popup.waitForText('open-pdf')
   await popup.close()
   await page.close()
+})
+
+test('a model that invents is told of, the posting\u2019s terms are shown, and its share of the day is, too', async ({
+  journey,
+}) => {
+  const endpoint = await startOpenAiEndpoint('invents_facts')
+  const stack = await anotherStack({ LLM_BASE_URL: endpoint.baseUrl, LLM_DAILY_TOKENS_INSTALL: '12000' })
+  try {
+    await journey.settings('long', stack.relayUrl)
+    const told: string[] = []
+    while (!told.at(-1)?.includes('used up') && told.length < 8) {
+      expect(await journey.generate('json-ld-graph.html')).toMatchObject({ status: 'done' })
+      const page = await journey.browser.openExtensionPage('popup/popup.html')
+      await expect(page.getByTestId('terms-covered').getByText('PostgreSQL', { exact: true })).toBeVisible()
+      await expect(page.getByTestId('terms-missing').locator('li').first()).toBeVisible()
+      told.push((await page.getByTestId('notes').textContent()) ?? '')
+      await page.close()
+    }
+    expect(told[0]).toMatch(/^\d+ rewordings were dropped because they said more than your profile does\./)
+    expect(told.at(-2), 'before it happens').toContain('This was today’s last resume with rewordings. More at ')
+    expect(told.at(-1)).toMatch(/^Today’s rewordings are used up, so your own words were kept\. More at /)
+  } finally {
+    await stack.stop()
+    await endpoint.close()
+  }
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { FAILURE_CODES, FAILURES } from '../../server/contract.ts'
+import { FAILURE_CODES, FAILURES, type Wording } from '../../server/contract.ts'
 import { type RunState, STEPS, type Step } from '../run-state.ts'
 import { type PopupFacts, STALE_AFTER_MS, viewOf } from './view.ts'
 
@@ -7,6 +7,9 @@ import { type PopupFacts, STALE_AFTER_MS, viewOf } from './view.ts'
 vi.mock('webextension-polyfill', () => ({ default: {} }))
 
 const START = 1_700_000_000_000
+const MIDNIGHT = START + 3_600_000
+const AT = new Date(MIDNIGHT).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+const ended = { status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } } as const
 const run = (more: Partial<RunState> = {}): RunState => ({
   id: 'a1b2c3d4'.repeat(4),
   status: 'running',
@@ -59,6 +62,16 @@ describe('while a run is under way', () => {
     expect(view({ run: run({ step: 'llm', queuePosition: 0 }) }).statusText).toBe('In line: yours is next')
   })
 
+  test('a model that writes moves the status, and nothing that is announced', () => {
+    const writing = (statements: number, correcting = false) =>
+      view({ run: run({ step: 'llm', writing: { statements, correcting } }) })
+    expect(writing(0).statusText).toBe('Step 2 of 6 · waiting for words')
+    expect(writing(1).statusText).toBe('Step 2 of 6 · 1 line written')
+    expect(writing(7).statusText).toBe('Step 2 of 6 · 7 lines written')
+    expect(writing(1, true).statusText).toBe('Step 2 of 6 · correcting')
+    expect(writing(7).announcement).toBe('Step 2 of 6: Choose what fits')
+  })
+
   test('after ten minutes it counts as interrupted and can be started again', () => {
     const stale = view({ run: run(), now: START + STALE_AFTER_MS + 1 })
     expect(stale).toMatchObject({ status: 'interrupted', generate: { enabled: true } })
@@ -76,19 +89,77 @@ describe('at the end', () => {
     expect(done.result).toEqual({
       fileName: 'Ada-Acme.pdf',
       facts: '1 page · 48 KB',
+      notes: [],
       keywords: 'Covers 9 of 14 terms in the posting',
+      terms: { covered: [], missing: [] },
     })
     expect(done.progress).toEqual({ done: 6, text: '6 of 6 steps' })
   })
 
-  test.each(FAILURE_CODES)('%s is told with its advice', (code) => {
+  test('the posting\u2019s terms come in two lists, in the posting\u2019s order', () => {
+    const terms = [
+      { text: 'Kafka', covered: true },
+      { text: 'Go', covered: false },
+      { text: 'SQL', covered: true },
+    ]
+    const { result } = view({ run: run({ ...ended, terms, keywords: { matched: 2, total: 3 } }) })
+    expect(result?.terms).toEqual({ covered: ['Kafka', 'SQL'], missing: ['Go'] })
+  })
+
+  test.each<[Partial<Wording>, string[]]>([
+    [{ by: 'rules' }, []],
+    [{ left: 20 }, []],
+    [{ dropped: 1 }, ['1 rewording was dropped because it said more than your profile does.']],
+    [{ dropped: 2 }, ['2 rewordings were dropped because they said more than your profile does.']],
+    [{ left: 3 }, ['About 3 more resumes can be reworded today.']],
+    [{ left: 1 }, ['About 1 more resume can be reworded today.']],
+    [{ left: 0, resetsAt: MIDNIGHT }, [`This was today’s last resume with rewordings. More at ${AT}.`]],
+    [
+      { by: 'quota_used_up', left: 0, resetsAt: MIDNIGHT },
+      [`Today’s rewordings are used up, so your own words were kept. More at ${AT}.`],
+    ],
+  ])('what became of the wording is told: %o', (wording, notes) => {
+    const told = { by: 'model', reworded: 4, dropped: 0, resetsAt: MIDNIGHT, ...wording } as Wording
+    expect(view({ run: run({ ...ended, wording: told }) }).result?.notes).toEqual(notes)
+  })
+
+  test('what was left yesterday is not told today', () => {
+    const wording: Wording = { by: 'model', reworded: 4, dropped: 0, left: 1, resetsAt: MIDNIGHT }
+    expect(view({ run: run({ ...ended, wording }), now: MIDNIGHT }).result?.notes).toEqual([])
+  })
+
+  test('what two pages had no room for is counted', () => {
+    const pdf = { fileName: 'Ada-Acme.pdf', pages: 2, sizeBytes: 48_000 }
+    const facts = (leftOut: number) =>
+      view({ run: run({ status: 'done', step: 'deliver', pdf, leftOut }) }).result?.facts
+    expect(facts(5)).toBe('2 pages · 48 KB · 5 points left out to fit two pages')
+    expect(facts(1)).toContain('1 point left out')
+    expect(facts(0)).toBe('2 pages · 48 KB')
+  })
+
+  test('cancelled is no failure: it says so calmly, and offers the next run', () => {
+    const cancelled = view({ run: failed('cancelled'), consentOpen: true })
+    expect(cancelled).toMatchObject({
+      status: 'cancelled',
+      statusText: 'Cancelled',
+      canCancel: false,
+      asksConsent: false,
+    })
+    expect(cancelled).toMatchObject({ generate: { label: 'Generate', enabled: true, primary: true } })
+    expect(cancelled.failure).toBeUndefined()
+    expect(cancelled.steps.map(({ state }) => state)).not.toContain('failed')
+    expect(cancelled.hint).toMatch(/Nothing was made/)
+  })
+
+  const failures = FAILURE_CODES.filter((code) => code !== 'cancelled')
+  test.each(failures)('%s is told with its advice', (code) => {
     const { message, advice } = FAILURES[code]
     expect(view({ hasProfile: false, run: failed(code) }).failure).toMatchObject({ code, message, advice })
   })
 
   test('only failures that are mended there lead to the options', () => {
     const leading = FAILURE_CODES.filter((code) => view({ hasProfile: false, run: failed(code) }).failure?.opensOptions)
-    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'unsupported_character'])
+    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'resume_too_long', 'unsupported_character'])
   })
 
   test('a profile that has been added since is not missed any more', () => {
@@ -117,8 +188,6 @@ describe('at the end', () => {
 })
 
 describe('reporting, and the question of consent', () => {
-  const ended = { status: 'done', step: 'deliver', pdf: { fileName: 'a.pdf', pages: 1, sizeBytes: 1 } } as const
-
   test('any run that has ended can be reported, and none before', () => {
     const can = [run(ended), failed('internal'), run(), undefined].map((one) => view({ run: one }).canReport)
     expect(can).toEqual([true, true, false, false])

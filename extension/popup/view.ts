@@ -30,6 +30,7 @@ export type PopupStatus =
   | 'running'
   | 'done'
   | 'failed'
+  | 'cancelled'
   | 'interrupted'
   | 'not_started'
 export type StepState = 'waiting' | 'now' | 'done' | 'failed'
@@ -49,22 +50,38 @@ export interface PopupView {
   progress: { done: number; text: string }
   /** As it is shown: the first eight digits, or all when it must be copied by hand; and all of it. */
   runId?: { shown: string; full: string }
+  /** The run is under way, so there is something to cancel. */
+  canCancel: boolean
   /** The run has ended, so there is something to report. */
   canReport: boolean
   /** Whether the question of consent is asked: where there is room, and never while somebody waits for a run. */
   asksConsent: boolean
   /** The finished resume, ready to be opened. */
-  result?: { fileName: string; facts: string; keywords: string }
+  result?: Result
   failure?: { code?: string; message: string; advice: string; detail?: string; opensOptions: boolean }
   /** A calm sentence where result and failure would be. */
   hint?: string
 }
+
+export interface Result {
+  fileName: string
+  facts: string
+  /** Sentences on how the words came to be: what was dropped, and how much of the model is left for today. */
+  notes: string[]
+  keywords: string
+  /** The posting's terms, most important first. */
+  terms: { covered: string[]; missing: string[] }
+}
+
+/** From so many on nobody needs to know how many resumes can still be reworded today. */
+const MANY_LEFT = 6
 
 /** Failures whose remedy is in the options. */
 const MENDED_IN_OPTIONS: ReadonlySet<FailureBody['code']> = new Set([
   'profile_missing',
   'profile_invalid',
   'unsupported_character',
+  'resume_too_long',
 ])
 
 const ASKING: ReadonlySet<PopupStatus> = new Set(['idle', 'failed', 'interrupted'])
@@ -89,7 +106,8 @@ export function viewOf(facts: PopupFacts): PopupView {
   const run = status === 'starting' || status === 'not_started' ? undefined : facts.run
   const steps = stepsOf(status, run)
   const done = steps.filter(({ state }) => state === 'done').length
-  const statusText = statusTextOf(status, run, `Step ${done + 1} of ${steps.length}`)
+  const stepText = `Step ${done + 1} of ${steps.length}`
+  const statusText = statusTextOf(status, run, `${stepText}${writingText(run)}`)
   const failure = failureOf(facts, status, run)
   const busy = status === 'starting' || status === 'running'
   const words = run ? `: ${STEPS[run.step]}` : ''
@@ -100,7 +118,8 @@ export function viewOf(facts: PopupFacts): PopupView {
     timeText: timeTextOf(status, run, facts.now),
     announcement: failure
       ? `${statusText}. ${failure.message} ${failure.advice}`
-      : `${statusText}${status === 'running' ? words : ''}`,
+      : // Not how many lines are written: a screen reader would tell every one.
+        `${statusTextOf(status, run, stepText)}${status === 'running' ? words : ''}`,
     posting: postingOf(status, run, facts.now),
     generate: {
       label: busy ? 'Generating…' : 'Generate',
@@ -116,9 +135,10 @@ export function viewOf(facts: PopupFacts): PopupView {
     ...(facts.run
       ? { runId: { shown: facts.idInFull ? facts.run.id : facts.run.id.slice(0, 8), full: facts.run.id } }
       : {}),
+    canCancel: status === 'running',
     canReport: facts.run !== undefined && facts.run.status !== 'running' && !busy,
     asksConsent,
-    ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf) } : {}),
+    ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf, facts.now) } : {}),
     ...(failure ? { failure } : {}),
     ...(hintOf(status) && !asksConsent ? { hint: hintOf(status) } : {}),
   }
@@ -131,7 +151,7 @@ function statusOf({ run, hasProfile, starting, trouble, now }: PopupFacts): Popu
   if (run.status === 'running') return now - run.startedAt > STALE_AFTER_MS ? 'interrupted' : 'running'
   // The person has just followed the advice: don't go on telling them to.
   if (run.failure?.code === 'profile_missing' && hasProfile) return 'idle'
-  return run.status
+  return run.failure?.code === 'cancelled' ? 'cancelled' : run.status
 }
 
 function statusTextOf(status: PopupStatus, run: RunState | undefined, stepText: string): string {
@@ -146,6 +166,8 @@ function statusTextOf(status: PopupStatus, run: RunState | undefined, stepText: 
       return 'Your resume is ready'
     case 'failed':
       return 'No resume this time'
+    case 'cancelled':
+      return 'Cancelled'
     case 'interrupted':
       return 'Interrupted'
     case 'not_started':
@@ -161,10 +183,19 @@ function queueText(position: number | undefined): string | undefined {
   return `In line: ${position} before yours`
 }
 
+function writingText(run: RunState | undefined): string {
+  if (run?.step !== 'llm' || !run.writing) return ''
+  const { statements, correcting } = run.writing
+  if (correcting) return ' · correcting'
+  if (statements === 0) return ' · waiting for words'
+  return ` · ${statements === 1 ? '1 line' : `${statements} lines`} written`
+}
+
 function timeTextOf(status: PopupStatus, run: RunState | undefined, now: number): string {
   if (!run) return status === 'starting' ? elapsedText(0) : ''
   if (status === 'running') return elapsedText(now - run.startedAt)
-  if (status === 'done' || status === 'failed') return run.endedAt ? durationText(run.endedAt - run.startedAt) : ''
+  if (status === 'done' || status === 'failed' || status === 'cancelled')
+    return run.endedAt ? durationText(run.endedAt - run.startedAt) : ''
   return ''
 }
 
@@ -193,13 +224,36 @@ function stepsOf(status: PopupStatus, run: RunState | undefined): PopupView['ste
   })
 }
 
-function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>): NonNullable<PopupView['result']> {
-  const { keywords } = run
+function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>, now: number): NonNullable<PopupView['result']> {
+  const { keywords, terms = [], leftOut = 0 } = run
+  const facts = [pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`, sizeText(pdf.sizeBytes)]
+  if (leftOut > 0) facts.push(`${leftOut === 1 ? '1 point' : `${leftOut} points`} left out to fit two pages`)
   return {
     fileName: pdf.fileName,
-    facts: `${pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`} · ${sizeText(pdf.sizeBytes)}`,
+    facts: facts.join(' · '),
+    notes: notesOf(run.wording, now),
     keywords: keywords?.total ? `Covers ${keywords.matched} of ${keywords.total} terms in the posting` : '',
+    terms: {
+      covered: terms.filter(({ covered }) => covered).map(({ text }) => text),
+      missing: terms.filter(({ covered }) => !covered).map(({ text }) => text),
+    },
   }
+}
+
+function notesOf(wording: RunState['wording'], now: number): string[] {
+  if (!wording) return []
+  const { by, dropped, left, resetsAt = 0 } = wording
+  const again = `More at ${new Date(resetsAt).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}.`
+  const notes: string[] = []
+  if (dropped === 1) notes.push('1 rewording was dropped because it said more than your profile does.')
+  if (dropped > 1) notes.push(`${dropped} rewordings were dropped because they said more than your profile does.`)
+  // What was left of another day says nothing about this one.
+  if (now >= resetsAt) return notes
+  if (by === 'quota_used_up') notes.push(`Today’s rewordings are used up, so your own words were kept. ${again}`)
+  else if (left === 0) notes.push(`This was today’s last resume with rewordings. ${again}`)
+  else if (left === 1) notes.push('About 1 more resume can be reworded today.')
+  else if (left !== undefined && left < MANY_LEFT) notes.push(`About ${left} more resumes can be reworded today.`)
+  return notes
 }
 
 function failureOf({ trouble }: PopupFacts, status: PopupStatus, run: RunState | undefined): PopupView['failure'] {
@@ -212,6 +266,7 @@ function failureOf({ trouble }: PopupFacts, status: PopupStatus, run: RunState |
 
 function hintOf(status: PopupStatus): string | undefined {
   if (status === 'running' || status === 'starting') return 'You can close this window. The run goes on.'
+  if (status === 'cancelled') return 'Nothing was made. Press Generate whenever you like.'
   if (status === 'idle') return 'We read the posting in this tab and choose what fits from your profile.'
   if (status === 'first_run')
     return 'A resume is made from your own words: your jobs, education and skills. They are kept in this browser.'

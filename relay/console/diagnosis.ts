@@ -4,7 +4,7 @@ import { FAILURES, type FailureCode } from '../../server/contract.ts'
 import type { Row, Waterfall } from './waterfall.ts'
 
 export interface Diagnosis {
-  state: 'done' | 'failed' | 'open'
+  state: 'done' | 'failed' | 'cancelled' | 'open'
   sentence: string
   /** What to do, in the words the person was told. */
   advice?: string
@@ -15,6 +15,13 @@ export interface Diagnosis {
 
 /** Tells how a run ended, or that its end is not here. */
 export function diagnose({ rows, root }: Waterfall): Diagnosis {
+  if (root?.failureCode === 'cancelled') {
+    return {
+      state: 'cancelled',
+      sentence: `Cancelled by the person after ${formatMs(root.durationMs)}.`,
+      code: 'cancelled',
+    }
+  }
   const failed = failedRow(rows, root)
   // A child may fail and the run succeed (a retry): where there is a root, its word counts.
   if (failed && (!root || root.status === 'error' || root.failureCode)) return failure(failed, root, rows)

@@ -23,7 +23,12 @@ const SERVICE_CLASSES: Record<string, string> = {
   [SERVICE_RELAY]: 'relay',
   [SERVICE_SERVER]: 'server',
 }
-const STATES = { done: ['✓', 'Done'], failed: ['✕', 'Failed'], open: ['…', 'Open'] } as const
+const STATES = {
+  done: ['✓', 'Done'],
+  failed: ['✕', 'Failed'],
+  cancelled: ['–', 'Cancelled'],
+  open: ['…', 'Open'],
+} as const
 
 /** The page; `truncated` when the store holds more of the trace than it read. */
 export function tracePage(
@@ -73,7 +78,7 @@ function staySentence(stay: Stay, nowMs: number): Html {
 }
 
 function rowItem(row: Row, { fromMs, totalMs, root }: Waterfall, isCulprit: boolean): Html {
-  const failed = row.status === 'error' || row.failureCode !== undefined
+  const failed = row.status === 'error' || (row.failureCode !== undefined && row.failureCode !== 'cancelled')
   const scale = totalMs > 0 ? 1_000 / totalMs : 0
   const width = Math.min(1_000, Math.max(MIN_BAR, row.durationMs * scale))
   const x = Math.min((row.startMs - fromMs) * scale, 1_000 - width)

@@ -67,6 +67,9 @@ const keeper = createKeeper(journal, kept, terms.keptMs, (error) =>
 )
 const onGone = (gone: Gone) => tell({ kind: 'gone', gone })
 
+// What the process before this one had not copied.
+keeper.wake()
+
 async function answer(call: Call): Promise<Answers[Call['kind']]> {
   switch (call.kind) {
     case 'append': {

@@ -1,0 +1,77 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { type Reservation, TokenQuota } from './quota.ts'
+
+const DAY = 86_400_000
+const NOON = 20_000 * DAY + DAY / 2
+let folder: string
+let now: number
+let open: TokenQuota[]
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pass-ats-quota-'))
+  now = NOON
+  open = []
+})
+afterEach(async () => {
+  for (const quota of open) quota.close()
+  await rm(folder, { recursive: true })
+})
+
+function quotaOf(installTokens: number, overallTokens: number): TokenQuota {
+  const quota = new TokenQuota({ path: join(folder, 'q.sqlite'), installTokens, overallTokens, now: () => now })
+  open.push(quota)
+  return quota
+}
+const taken = (quota: TokenQuota, install: string, tokens: number) => {
+  const reservation = quota.reserve(install, tokens)
+  if ('exhausted' in reservation) throw new Error(reservation.exhausted)
+  return reservation as Reservation
+}
+
+it('gives each install its share, and no more', () => {
+  const quota = quotaOf(10, 100)
+  taken(quota, 'a', 6)
+  expect(quota.reserve('a', 6)).toEqual({ exhausted: 'install' })
+  taken(quota, 'b', 6)
+})
+
+it('gives all together no more than theirs', () => {
+  const quota = quotaOf(10, 15)
+  taken(quota, 'a', 10)
+  expect(quota.reserve('b', 10)).toEqual({ exhausted: 'overall' })
+})
+
+it('holds what is reserved until it is known what was used, so that many at once get no more', () => {
+  const quota = quotaOf(10, 100)
+  const first = taken(quota, 'a', 10)
+  expect(quota.reserve('a', 1)).toEqual({ exhausted: 'install' })
+  first.settle(4, true)
+  first.settle(0, true)
+  taken(quota, 'a', 6)
+  expect(quota.reserve('a', 1)).toEqual({ exhausted: 'install' })
+})
+
+it('begins anew with the day, and remembers nothing of the one before', () => {
+  const quota = quotaOf(10, 100)
+  taken(quota, 'a', 10).settle(10, true)
+  expect(quota.allowance('a', 5)).toEqual({ left: 0, resetsAt: NOON + DAY / 2 })
+  now += DAY / 2
+  taken(quota, 'a', 10)
+})
+
+it('remembers across a restart, also what was reserved by a process that died', () => {
+  taken(quotaOf(10, 100), 'a', 10)
+  expect(quotaOf(10, 100).reserve('a', 1)).toEqual({ exhausted: 'install' })
+})
+
+it('says how many resumes are left by what they took today, and never one too many', () => {
+  const quota = quotaOf(20_000, 1_000_000)
+  expect(quota.allowance('a', 10_000).left, 'by what one usually takes').toBe(3)
+  for (let done = 0; done < 5; done++) taken(quota, 'a', 10_000).settle(2_000, true)
+  expect(quota.allowance('a', 10_000).left).toBe(1)
+  taken(quota, 'a', 10_000).settle(2_000, true)
+  expect(quota.allowance('a', 10_000).left).toBe(0)
+  expect(quota.reserve('a', 10_000)).toEqual({ exhausted: 'install' })
+})
