@@ -4,10 +4,16 @@ import { trace } from '@opentelemetry/api'
 import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes, routePath } from 'hono/route'
 import { METRICS } from './metric-names.ts'
-import { gauge, histogram } from './metrics.ts'
+import { gauge, histogram, OTHER } from './metrics.ts'
 
 const duration = histogram(METRICS.httpDuration)
 const active = gauge(METRICS.httpActive)
+/** Counted here, and told when asked: it changes twice with every request. */
+const running = new Map<string, number>()
+active.whenAsked(() => {
+  for (const [method, requests] of running) active.set({ http_request_method: method }, requests)
+})
+for (const method of METRICS.httpActive.labels.http_request_method) running.set(method, 0)
 
 /** The status of an answer that nobody waited for; no standard has one. */
 const CLIENT_LEFT = 499
@@ -25,9 +31,10 @@ export interface Answer {
 /** A request has come; to be called with what it was answered, when the last of that is sent. */
 export function begin(method: string): (answer: Answer) => void {
   const beganAt = performance.now()
-  active.add({ http_request_method: method }, 1)
+  const counted = running.has(method) ? method : OTHER
+  running.set(counted, (running.get(counted) ?? 0) + 1)
   return ({ route, status, synthetic, traceId }) => {
-    active.add({ http_request_method: method }, -1)
+    running.set(counted, (running.get(counted) ?? 0) - 1)
     const labels = { http_request_method: method, http_route: route, http_response_status_code: status, synthetic }
     duration.observe(labels, (performance.now() - beganAt) / 1_000, traceId)
   }

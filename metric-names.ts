@@ -31,6 +31,34 @@ const STATUSES = [
   ...['200', '201', '202', '204', '400', '401', '403', '404', '405', '408', '409', '413', '415', '422', '429', '499'],
   ...['500', '501', '502', '503', '504'],
 ] as const
+/** Codes of failures that a request to a model may end in; none for one that was answered. */
+const LLM_ERRORS = [
+  '',
+  'llm_unauthorized',
+  'llm_misconfigured',
+  'llm_rate_limited',
+  'llm_unavailable',
+  'llm_error',
+  'llm_timeout',
+  'llm_refused',
+  'llm_invalid_output',
+  'request_too_large',
+  'overloaded',
+  'interrupted',
+  'cancelled',
+] as const
+const PDF_CHECKS = [
+  'size',
+  'readable',
+  'pages',
+  'fonts_embedded',
+  'text',
+  'text_on_page',
+  'links',
+  'outline',
+  'title',
+  'language',
+] as const
 /** The stages of a run, wherever they happen, in order. `request` is from the click to the request to the server. */
 const STAGES = ['extract', 'request', 'queue', 'llm', 'latex', 'compile', 'validate', 'deliver'] as const
 const OUTCOMES = ['ok', 'failed', 'cancelled'] as const
@@ -72,7 +100,7 @@ export const METRICS = {
     name: 'pass_sse_events_total',
     help: 'Events sent on streams.',
     type: 'counter',
-    labels: { event: ['queued', 'stage', 'progress', 'quota', 'done', 'failed', 'cancelled'] },
+    labels: { event: ['queued', 'stage', 'writing', 'done', 'failed'] },
   },
   sseDuration: {
     name: 'pass_sse_connection_duration_seconds',
@@ -89,7 +117,7 @@ export const METRICS = {
       gen_ai_operation_name: ['chat'],
       gen_ai_provider_name: 4,
       gen_ai_request_model: 6,
-      error_type: 10,
+      error_type: LLM_ERRORS,
       synthetic: SYNTHETIC,
     },
     buckets: GEN_AI_SECONDS,
@@ -123,7 +151,7 @@ export const METRICS = {
   },
   stageDuration: {
     name: 'pass_stage_duration_seconds',
-    help: 'Seconds that a stage of a run took; every run, those of the browser too.',
+    help: 'Seconds that a stage of a run took, without the wait for its turn, which is the stage "queue"; every run.',
     type: 'histogram',
     labels: { stage: STAGES, outcome: OUTCOMES, synthetic: SYNTHETIC },
     buckets: STAGE_SECONDS,
@@ -137,9 +165,9 @@ export const METRICS = {
   },
   runs: {
     name: 'pass_runs_total',
-    help: 'Runs that have ended, by outcome and failure code.',
+    help: 'Runs that have ended, by outcome and failure code; "none" for those that worked.',
     type: 'counter',
-    labels: { outcome: OUTCOMES, failure_code: 40, synthetic: SYNTHETIC },
+    labels: { outcome: OUTCOMES, failure_code: 50, synthetic: SYNTHETIC },
   },
   runsActive: {
     name: 'pass_runs_active',
@@ -197,7 +225,7 @@ export const METRICS = {
     name: 'pass_pdf_validations_total',
     help: 'Checks of finished PDFs.',
     type: 'counter',
-    labels: { check: 12, outcome: ['passed', 'failed'], synthetic: SYNTHETIC },
+    labels: { check: PDF_CHECKS, outcome: ['passed', 'failed'], synthetic: SYNTHETIC },
   },
   pdfValidationDuration: {
     name: 'pass_pdf_validation_duration_seconds',

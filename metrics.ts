@@ -125,7 +125,13 @@ export function gauge<M extends Metric & { type: 'gauge' }>(metric: M) {
   const { bounds, own, readers } = once(metric, () => {
     const readers = new Map<string, () => void | Promise<void>>()
     const collect = async () => {
-      for (const read of readers.values()) await read()
+      for (const read of readers.values()) {
+        try {
+          await read()
+        } catch {
+          // What cannot be read now (a file that is closed) keeps its value, and costs nobody else theirs.
+        }
+      }
     }
     return { bounds: createBounds(metric), own: new Gauge({ ...settingsOf(metric), collect }), readers }
   })
