@@ -96,22 +96,25 @@ export function createRunTimings(maxRuns = MAX_RUNS) {
     await next()
     const synthetic = c.get('synthetic') === true
     const code: FailureCode | undefined = c.get('failed')
-    if (code !== undefined && (id === undefined || !ended.has(id))) {
-      runs.add({ outcome: 'failed', failure_code: code, synthetic }, 1, id)
-    }
+    const hasFailed = code !== undefined && !goesOn(code, id)
+    if (hasFailed) runs.add({ outcome: 'failed', failure_code: code, synthetic }, 1, id)
     if (id === undefined) return
-    const observe = (stage: 'extract' | 'request', ms: number | undefined) => {
-      if (ms !== undefined) stages.observe({ stage, outcome: 'ok', synthetic }, ms / 1_000, id)
-    }
-    if (timings && (c.res.ok || code !== undefined) && isFirst(begun, id)) {
+    if (timings && (c.res.ok || hasFailed) && isFirst(begun, id)) {
+      const observe = (stage: 'extract' | 'request', ms: number | undefined) => {
+        if (ms !== undefined) stages.observe({ stage, outcome: 'ok', synthetic }, ms / 1_000, id)
+      }
       observe('extract', timings.extract)
       observe('request', timings.request)
     }
-    if (code === undefined) return
-    if (timings?.request !== undefined && !ended.has(id)) {
-      runDuration.observe({ outcome: 'failed', synthetic }, timings.request / 1_000, id)
-    }
+    if (!hasFailed) return
     ended.add(id)
+    if (timings?.request === undefined) return
+    runDuration.observe({ outcome: 'failed', synthetic }, timings.request / 1_000, id)
+  }
+
+  /** Whether the browser asks again after this, or has the run's end from elsewhere. */
+  function goesOn(code: FailureCode, id: string | undefined): boolean {
+    return code === 'interrupted' || (id !== undefined && (begun.has(id) || ended.has(id)))
   }
 
   /** GET /runs/{id}/resume.pdf. The run has ended when the last byte of it has left. */
@@ -128,8 +131,8 @@ export function createRunTimings(maxRuns = MAX_RUNS) {
     }
     c.env?.outgoing?.once?.('finish', () => {
       if (c.res.status === 200) count('ok')
-      // Only of a run that has come by here: IDs are easily invented. After a 401 the browser asks again.
-      else if (c.res.status >= 400 && c.res.status !== 401 && begun.has(id)) count('failed')
+      // Only of a run that has come by here: IDs are easily invented. After any other refusal the browser asks again.
+      else if (c.res.status === 404 && begun.has(id)) count('failed')
     })
     await next()
   }

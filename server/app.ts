@@ -165,7 +165,8 @@ const countRefused: MiddlewareHandler = async (c, next) => {
   const since = performance.now()
   await next()
   const code: FailureCode | undefined = c.get('failure')
-  if (code === undefined) return
+  // While the server stops, the browser asks again: that is not the end.
+  if (code === undefined || code === 'interrupted') return
   const ageMs = performance.now() - since
   countEnd({
     code,
