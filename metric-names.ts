@@ -382,7 +382,7 @@ export const METRICS = {
   },
   breaker: {
     name: 'pass_relay_breaker_state',
-    help: '1 for the state that a breaker is in, by what it guards.',
+    help: 'Whether a breaker is in a state, 1 or 0, by what it guards.',
     type: 'gauge',
     labels: { breaker: ['backend', 'server', 'llm'], state: ['closed', 'half_open', 'open'] },
   },

@@ -21,12 +21,7 @@ export type Labels<M extends Metric> = { [Name in keyof M['labels']]: string | n
 const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
 /** By name: two files may know of one metric. */
 const declared = new Map<string, unknown>()
-const replaced = new Counter({
-  name: nameOf(METRICS.labelsReplaced),
-  help: METRICS.labelsReplaced.help,
-  labelNames: Object.keys(METRICS.labelsReplaced.labels),
-  registers: [registry],
-})
+const replaced = new Counter(settingsOf(METRICS.labelsReplaced))
 
 /** OpenMetrics puts `_total` behind the name of a counter by itself. */
 function nameOf({ name }: Metric): string {
@@ -169,8 +164,6 @@ export async function serveMetrics(
   { host, port }: { host: string; port: number },
   { service, version }: { service: string; version: string },
 ): Promise<{ port: number; close: () => void }> {
-  collectDefaultMetrics({ register: registry })
-  gauge(METRICS.buildInfo).set({ service, version }, 1)
   const server: Server = createServer(async (request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') return void response.writeHead(404).end()
     const text = await registry.metrics()
@@ -181,6 +174,8 @@ export async function serveMetrics(
   server.unref()
   server.listen(port, host)
   await firstOf(server, 'listening')
+  collectDefaultMetrics({ register: registry })
+  gauge(METRICS.buildInfo).set({ service, version }, 1)
   const address = server.address()
   return {
     port: typeof address === 'object' && address ? address.port : port,
