@@ -26,6 +26,39 @@ const PAGES = [1, 2, 3, 4] as const
 /** Whether a synthetic check caused it: objectives and alerts count `false` only. */
 const SYNTHETIC = ['true', 'false'] as const
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'] as const
+/** Whatever our services answer with; listed, so that nobody's requests can make a 500 become `other`. 499: has left. */
+const STATUSES = [
+  ...['200', '201', '202', '204', '400', '401', '403', '404', '405', '408', '409', '413', '415', '422', '429', '499'],
+  ...['500', '501', '502', '503', '504'],
+] as const
+/** Codes of failures that a request to a model may end in; none for one that was answered. */
+const LLM_ERRORS = [
+  '',
+  'llm_unauthorized',
+  'llm_misconfigured',
+  'llm_rate_limited',
+  'llm_unavailable',
+  'llm_error',
+  'llm_timeout',
+  'llm_refused',
+  'llm_invalid_output',
+  'request_too_large',
+  'overloaded',
+  'interrupted',
+  'cancelled',
+] as const
+const PDF_CHECKS = [
+  'size',
+  'readable',
+  'pages',
+  'fonts_embedded',
+  'text',
+  'text_on_page',
+  'links',
+  'outline',
+  'title',
+  'language',
+] as const
 /** The stages of a run, wherever they happen, in order. `request` is from the click to the request to the server. */
 const STAGES = ['extract', 'request', 'queue', 'llm', 'latex', 'compile', 'validate', 'deliver'] as const
 const OUTCOMES = ['ok', 'failed', 'cancelled'] as const
@@ -48,7 +81,7 @@ export const METRICS = {
     name: 'http_server_request_duration_seconds',
     help: 'Seconds from a request to the end of its answer, streams included.',
     type: 'histogram',
-    labels: { http_request_method: METHODS, http_route: 16, http_response_status_code: 14, synthetic: SYNTHETIC },
+    labels: { http_request_method: METHODS, http_route: 20, http_response_status_code: STATUSES, synthetic: SYNTHETIC },
     buckets: HTTP_SECONDS,
   },
   httpActive: {
@@ -67,7 +100,7 @@ export const METRICS = {
     name: 'pass_sse_events_total',
     help: 'Events sent on streams.',
     type: 'counter',
-    labels: { event: ['queued', 'stage', 'progress', 'quota', 'done', 'failed', 'cancelled'] },
+    labels: { event: ['queued', 'stage', 'writing', 'done', 'failed'] },
   },
   sseDuration: {
     name: 'pass_sse_connection_duration_seconds',
@@ -84,7 +117,7 @@ export const METRICS = {
       gen_ai_operation_name: ['chat'],
       gen_ai_provider_name: 4,
       gen_ai_request_model: 6,
-      error_type: 10,
+      error_type: LLM_ERRORS,
       synthetic: SYNTHETIC,
     },
     buckets: GEN_AI_SECONDS,
@@ -118,7 +151,7 @@ export const METRICS = {
   },
   stageDuration: {
     name: 'pass_stage_duration_seconds',
-    help: 'Seconds that a stage of a run took; every run, those of the browser too.',
+    help: 'Seconds that a stage of a run took, without the wait for its turn, which is the stage "queue"; every run.',
     type: 'histogram',
     labels: { stage: STAGES, outcome: OUTCOMES, synthetic: SYNTHETIC },
     buckets: STAGE_SECONDS,
@@ -132,9 +165,9 @@ export const METRICS = {
   },
   runs: {
     name: 'pass_runs_total',
-    help: 'Runs that have ended, by outcome and failure code.',
+    help: 'Runs that have ended, by outcome and failure code; "none" for those that worked.',
     type: 'counter',
-    labels: { outcome: OUTCOMES, failure_code: 40, synthetic: SYNTHETIC },
+    labels: { outcome: OUTCOMES, failure_code: 50, synthetic: SYNTHETIC },
   },
   runsActive: {
     name: 'pass_runs_active',
@@ -192,7 +225,7 @@ export const METRICS = {
     name: 'pass_pdf_validations_total',
     help: 'Checks of finished PDFs.',
     type: 'counter',
-    labels: { check: 12, outcome: ['passed', 'failed'], synthetic: SYNTHETIC },
+    labels: { check: PDF_CHECKS, outcome: ['passed', 'failed'], synthetic: SYNTHETIC },
   },
   pdfValidationDuration: {
     name: 'pass_pdf_validation_duration_seconds',
@@ -239,7 +272,7 @@ export const METRICS = {
   },
   authAttempts: {
     name: 'pass_auth_attempts_total',
-    help: 'Requests that had to show who they are from.',
+    help: 'Requests that had to show who they are from; what was found good once on a connection counts each time.',
     type: 'counter',
     labels: { outcome: ['accepted', 'refused'], synthetic: SYNTHETIC },
   },
@@ -256,16 +289,18 @@ export const METRICS = {
         'token_forged',
         'service_not_allowed',
         'origin_not_allowed',
+        'host_not_allowed',
+        'synthetic_key_unknown',
         'relay_key_refused',
       ],
     },
   },
   rateLimitDecisions: {
     name: 'pass_rate_limit_decisions_total',
-    help: 'Requests for which a quota was asked, by the one that decided.',
+    help: 'Decisions of quotas. What is allowed is so by each of them; what is denied, by the one to wait for longest.',
     type: 'counter',
     labels: {
-      limiter: ['install', 'address', 'overall', 'llm'],
+      limiter: ['install', 'address', 'overall', 'synthetic', 'llm'],
       decision: ['allowed', 'denied'],
       synthetic: SYNTHETIC,
     },
@@ -291,11 +326,29 @@ export const METRICS = {
       reason: ['none', 'invalid', 'refused_by_backend', 'no_room', 'unreadable', 'store_unavailable'],
     },
   },
+  relayConnectionsRefused: {
+    name: 'pass_relay_connections_refused_total',
+    help: 'Connections closed before anything was read of them, because there were too many.',
+    type: 'counter',
+    labels: {},
+  },
+  relayTimings: {
+    name: 'pass_relay_timings_total',
+    help: 'What browsers told of the durations that only they know: used, malformed and left out, or told before.',
+    type: 'counter',
+    labels: { result: ['used', 'malformed', 'repeated'] },
+  },
+  relayLosses: {
+    name: 'pass_relay_store_losses_total',
+    help: 'What the store has lost or let go early, by kind: files, hours, spans, traces, dead letters.',
+    type: 'counter',
+    labels: { kind: ['damaged_file', 'early_hour', 'unforwarded_span', 'unkept_trace', 'dead_letter'] },
+  },
   relayScrubbed: {
     name: 'pass_relay_scrubbed_total',
     help: 'What was taken out of requests because it is not listed or looks personal, by kind.',
     type: 'counter',
-    labels: { kind: 8 },
+    labels: { kind: ['attributes', 'events', 'links', 'names', 'messages', 'fields', 'values'] },
   },
   relayQueue: {
     name: 'pass_relay_queue_depth',
@@ -329,7 +382,7 @@ export const METRICS = {
   },
   breaker: {
     name: 'pass_relay_breaker_state',
-    help: '1 for the state that a breaker is in, by what it guards.',
+    help: 'Whether a breaker is in a state, 1 or 0, by what it guards.',
     type: 'gauge',
     labels: { breaker: ['backend', 'server', 'llm'], state: ['closed', 'half_open', 'open'] },
   },
