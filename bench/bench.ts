@@ -7,6 +7,7 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals, isClosing } from '../ops/closing.ts'
+import { benchAlerts } from './alerts.ts'
 import { benchCompile } from './compile.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
@@ -37,6 +38,11 @@ export interface Measured {
 exitOnSignals()
 
 const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured>; runs?: number }> = {
+  alerts: {
+    about: 'alerts from real causes, after --runs seconds in which nothing may fire, a second a minute of the rules',
+    run: benchAlerts,
+    runs: 60,
+  },
   survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
   idle: { about: 'a worker that nobody watches, and a model that is silent for 90 seconds', run: benchIdle, runs: 1 },
   size: { about: 'what worker and page load, and other SDKs beside them, bytes', run: benchSize },
