@@ -158,7 +158,11 @@ async function setUp(closing: Closing) {
   const bad =
     (headers: Record<string, string>, url = first.relayUrl) =>
     (signal: AbortSignal) =>
-      over(signal, 20, async () => void (await fetch(`${url}/runs/${traceId()}/events`, { headers }).then((r) => r.text())))
+      over(
+        signal,
+        20,
+        async () => void (await fetch(`${url}/runs/${traceId()}/events`, { headers }).then((r) => r.text())),
+      )
   const longAgo = createTokens([SECRET], () => Date.now() - 7_200_000)
   const { token: expired } = await longAgo.issue({ id: crypto.randomUUID(), synthetic: undefined })
   const { token: forged } = await createTokens([randomBytes(32).toString('hex')], Date.now).issue({
