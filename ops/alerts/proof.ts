@@ -25,8 +25,10 @@ const ALL = 'all'
 
 /** An alert by its name and what sets it apart from others of that name. */
 export interface Seen extends Notification {
-  /** Since `begin`, milliseconds. */
+  /** Since the `begin` before it, milliseconds. */
   afterMs: number
+  /** Whether that was the last `begin`: what has fired before and goes on is not told again. */
+  now: boolean
 }
 
 export interface Proof {
@@ -63,12 +65,13 @@ export async function startProof(
     for (const name of ['all', 'routed']) await mkdir(join(folder, name))
 
     let beganAt = performance.now()
-    const notified: Seen[] = []
+    let round = 0
+    const notified: (Seen & { round: number })[] = []
     const waiting = new Set<() => void>()
     const desk = await openDesk(documents, {
       port: 0,
       onNotified(notification) {
-        notified.push({ ...notification, afterMs: performance.now() - beganAt })
+        notified.push({ ...notification, afterMs: performance.now() - beganAt, now: true, round })
         for (const look of waiting) look()
       },
     })
@@ -102,6 +105,7 @@ export async function startProof(
     return {
       begin() {
         beganAt = performance.now()
+        round += 1
       },
       seen: () => firing((receiver) => receiver === ALL),
       told: () => firing((receiver) => receiver !== ALL),
@@ -125,7 +129,7 @@ export async function startProof(
             if (!found) return
             waiting.delete(look)
             clearTimeout(patience)
-            resolve(found)
+            resolve({ ...found, now: found.round === round })
           }
           const patience = setTimeout(() => {
             waiting.delete(look)
