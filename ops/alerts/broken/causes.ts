@@ -58,8 +58,8 @@ export async function setUpCauses(closing: (() => unknown)[]) {
     env: {
       LLM_BASE_URL: model.baseUrl,
       LLM_MODEL: 'fixture-model',
-      LLM_DAILY_TOKENS_INSTALL: '300000',
-      LLM_DAILY_TOKENS_OVERALL: '300000',
+      LLM_DAILY_TOKENS_INSTALL: '200000',
+      LLM_DAILY_TOKENS_OVERALL: '200000',
       RELAY_QUOTA_OVERALL: 'runs=600',
     },
   })
