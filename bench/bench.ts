@@ -51,7 +51,7 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     run: benchRuns,
     runs: 1_000,
   },
-  run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
+  run: { about: 'click to PDF, every part of it: p50, p95 and p99, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
   cardinality: {

@@ -6,6 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { extractText, getDocumentProxy } from 'unpdf'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -30,6 +31,7 @@ const DUTIES = 'We look for a backend engineer with Bazel, C# and Kafka.'
 let distDir: string
 let endpoint: OpenAiEndpoint
 let app: ReturnType<typeof createApp>
+let db: DatabaseSync
 
 beforeAll(async () => {
   distDir = await mkdtemp(join(tmpdir(), 'pass-ats-honesty-'))
@@ -38,8 +40,9 @@ beforeAll(async () => {
   const bounds = { timeoutMs: 60_000, idleTimeoutMs: 60_000, concurrency: 4, queueLimit: 4 }
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
   const quota = new TokenQuota({ path: ':memory:', installTokens: 1e9, overallTokens: 1e9 })
+  db = openDatabase(distDir, () => {})
   app = createApp({
-    runs: new Runs({ distDir, store: new RunStore(openDatabase(distDir, () => {})), log: pino({ level: 'silent' }) }),
+    runs: new Runs({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) }),
     pipeline: { model: { llm, quota }, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
     working: new Working(),
     hosts: [],
@@ -50,6 +53,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await endpoint.close()
+  db.close()
   await rm(distDir, { recursive: true })
 })
 

@@ -125,6 +125,7 @@ async function stop() {
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await webhooks.stop()
   await stopTelemetry()
+  model?.quota.close()
   db.close()
   metrics.close()
   process.exit(0)
