@@ -165,7 +165,7 @@ export const METRICS = {
   },
   runs: {
     name: 'pass_runs_total',
-    help: 'Runs that have ended, by outcome and failure code; "none" for those that worked.',
+    help: 'Runs that have ended, by outcome and failure code, "none" for those that worked; interrupted ones each time.',
     type: 'counter',
     labels: { outcome: OUTCOMES, failure_code: 50, synthetic: SYNTHETIC },
   },

@@ -8,6 +8,7 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals, isClosing } from '../ops/closing.ts'
 import { benchAlerts } from './alerts.ts'
+import { benchCardinality } from './cardinality.ts'
 import { benchCompile } from './compile.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
@@ -56,9 +57,14 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     run: benchRuns,
     runs: 1_000,
   },
-  run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
+  run: { about: 'click to PDF, every part of it: p50, p95 and p99, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
+  cardinality: {
+    about: 'series of relay and server after --runs thousand requests with anything in them',
+    run: benchCardinality,
+    runs: 100,
+  },
   crash: {
     about: 'a relay that is killed under load, in front of a backend that fails: losses, duplicates',
     run: benchCrash,

@@ -74,6 +74,7 @@ async function start() {
 
   if (chromium) await show(started, chromium)
   console.log(`  Support looks runs up at   ${started.relayUrl}/support`)
+  console.log(`  Prometheus reads           ${started.metricsUrls.relay}  ${started.metricsUrls.server}`)
   console.log(`
   In your own browser: open chrome://extensions, switch on Developer mode, choose "Load unpacked" and select
     ${EXTENSION_DIR}

@@ -107,7 +107,7 @@ it('Every run counts once in all that counts runs: those that work, fail, are ca
   for (let n = 0; n < 3; n++) done.push(await person.run())
   const first = await both()
   const used = sumOf(first, 'pass_quota_used', { quota: 'llm_tokens' })
-  for (let n = 0; n < 2; n++) await check.run()
+  const checked = [await check.run(), await check.run()]
   endpoint.behaviour = 'error_401'
   for (let n = 0; n < 2; n++) await person.run()
   endpoint.behaviour = 'silent'
@@ -167,6 +167,19 @@ it('Every run counts once in all that counts runs: those that work, fail, are ca
 
   const exemplars = samples.filter(({ name }) => name === 'pass_stage_duration_seconds_bucket')
   expect(exemplars.some(({ exemplar }) => exemplar?.trace_id === done[2])).toBe(true)
+  // The checks' spans say so, every one of relay and server; a person's do not.
+  const typesOf = async (id: string) => {
+    const { resourceSpans } = await (await fetch(`${stack.relayUrl}/api/traces/${id}`)).json()
+    const spans = (resourceSpans as { scopeSpans: { spans: object[] }[] }[]).flatMap(({ scopeSpans }) =>
+      scopeSpans.flatMap(({ spans }) => spans),
+    )
+    return spans.map((span) =>
+      /"user_agent\.synthetic\.type","value":\{"stringValue":"test"/.test(JSON.stringify(span)),
+    )
+  }
+  await expect.poll(async () => (await typesOf(checked[0] as string)).length).toBeGreaterThan(10)
+  expect(new Set(await typesOf(checked[0] as string))).toEqual(new Set([true]))
+  expect(new Set(await typesOf(done[0] as string))).toEqual(new Set([false]))
   // The counter of tokens is what people use.
   const later = sumOf(await both(), 'pass_quota_used', { quota: 'llm_tokens' })
   expect(later).toBe(used)

@@ -235,7 +235,8 @@ export class Runs {
     const endedAt = this.#now()
     const code = end.type === 'failed' ? end.failure.code : undefined
     const { id, synthetic } = run
-    // One that may run again has not ended for its browser, which asks for it anew: it counts, and its time does not.
+    // One that may run again has not ended for its browser, which asks for it anew. It counts all the same, since a server
+    // that dies of every run must not look well; but its time is not over.
     const elapsedMs = run.canRunAgain ? undefined : run.elapsedMs
     countEnd({ code, ageMs: endedAt - run.startedAt, elapsedMs, synthetic, id })
     const alongside = () => this.#options.onEnd?.(run, end, endedAt)

@@ -14,8 +14,6 @@ import {
   ATTR_COMPILE_OUTCOME,
   ATTR_COMPILE_PASSES,
   ATTR_COMPILE_SANDBOXED,
-  ATTR_LATEX_ERROR_LINE,
-  ATTR_LATEX_ERROR_PART,
   ATTR_PROCESS_EXECUTABLE_NAME,
   ATTR_PROCESS_EXIT_CODE,
   ATTR_PROCESS_PID,
@@ -161,14 +159,9 @@ export class Tectonic {
         return compiled
       } catch (error) {
         const failure = Failure.from(error)
-        const { code, latexErrorLine, latexErrorPart } = failure
         // The code and the line, and nothing that TeX said: its messages quote the resume.
         recordFailure(span, failure, failure.code)
-        ended(OUTCOMES[code] ?? 'crash')
-        span.setAttributes({
-          ...(latexErrorLine !== undefined && { [ATTR_LATEX_ERROR_LINE]: latexErrorLine }),
-          ...(latexErrorPart !== undefined && { [ATTR_LATEX_ERROR_PART]: latexErrorPart }),
-        })
+        ended(OUTCOMES[failure.code] ?? 'crash')
         throw failure
       } finally {
         span.end()

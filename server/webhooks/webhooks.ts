@@ -146,7 +146,7 @@ export class Webhooks {
       const verdict = judge(outcome, attempts, random)
       recordVerdict(span, outcome, verdict)
       const labels = { event: JSON.parse(delivery.body).type, outcome: kindOf(outcome, verdict) }
-      duration.observe(labels, (performance.now() - beganAt) / 1_000, span.spanContext().traceId)
+      duration.observe(labels, (performance.now() - beganAt) / 1_000, delivery.run)
       this.#write(delivery, verdict)
       const level = verdict.kind === 'taken' ? 'info' : verdict.kind === 'again' ? 'warn' : 'error'
       const reason = verdict.kind === 'taken' ? undefined : verdict.reason
