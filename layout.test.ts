@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url))
 const SIDES = ['extension', 'relay', 'server']
-const LEAVES = ['names.ts', 'closed-list.ts']
+const LEAVES = ['names.ts', 'closed-list.ts', 'metric-names.ts', 'metrics.ts', 'http-metrics.ts', 'synthetic.ts']
 
 interface Source {
   file: string
@@ -71,8 +71,13 @@ it('contracts import nothing but zod, and those of answers not even that', () =>
   }
 })
 
-it('names imports nothing at all', () => {
-  expect(sources.find(({ file }) => file === 'names.ts')).toMatchObject({ imports: [], packages: [] })
+it.each(['names.ts', 'metric-names.ts'])('%s imports nothing at all', (names) => {
+  expect(sources.find(({ file }) => file === names)).toMatchObject({ imports: [], packages: [] })
+})
+
+it('what stands beside the sides knows none of them', () => {
+  expect(breaches(/^[\w-]+\.ts$/, /^(extension|relay|server)\//)).toEqual([])
+  expect(breaches(/^extension\//, /^(metrics|metric-names|http-metrics|synthetic)\.ts$/)).toEqual([])
 })
 
 it('the server\u2019s stages do not import one another, nor what is above them', () => {

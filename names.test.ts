@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import { expect, it } from 'vitest'
+import { METRICS, type Metric } from './metric-names.ts'
 import * as names from './names.ts'
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url))
@@ -22,14 +23,20 @@ const SET_BY_THE_SDK = new Set([
   'RESOURCE_SDK_VERSION',
 ])
 
-const production = ['extension', 'relay', 'server', 'closed-list.ts']
-  .flatMap((path) =>
-    path.endsWith('.ts')
-      ? [path]
-      : readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' }).map((file) => join(path, file)),
-  )
-  .filter((file) => /\.ts$/.test(file) && !/\.(test|spec)\.ts$|^extension\/dist/.test(file))
-  .map((file) => readFileSync(join(ROOT, file), 'utf8'))
+const production = readAll('extension', 'relay', 'server', 'closed-list.ts', 'synthetic.ts')
+/** Where metrics may be observed: services, and the checks that ask them. */
+const observing = readAll('relay', 'server', 'ops', 'metrics.ts', 'http-metrics.ts')
+
+function readAll(...paths: string[]): string[] {
+  return paths
+    .flatMap((path) =>
+      path.endsWith('.ts')
+        ? [path]
+        : readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' }).map((file) => join(path, file)),
+    )
+    .filter((file) => /\.ts$/.test(file) && !/\.(test|spec)\.ts$|^extension\/dist/.test(file))
+    .map((file) => readFileSync(join(ROOT, file), 'utf8'))
+}
 
 it('names nothing twice', () => {
   const attributes = entries.filter(([constant]) => /^(ATTR|RESOURCE|EVENT)_/.test(constant)).map(([, name]) => name)
@@ -75,4 +82,43 @@ it('lets out of the extension what some file of it puts in, and nothing else', (
   const put = new Set(files.flatMap((file) => named(readFileSync(join(ROOT, 'extension', file), 'utf8'))))
   const list = readFileSync(join(ROOT, 'extension/tracer/listed.ts'), 'utf8')
   expect(new Set(named(list.slice(list.indexOf('new Set('))))).toEqual(put)
+})
+
+const metrics: [string, Metric][] = Object.entries(METRICS)
+/** Those of the synthetic checks, until they are there. */
+const isExpected = ([key]: [string, Metric]) =>
+  !key.startsWith('synthetic') || readdirSync(join(ROOT, 'ops')).includes('synthetics')
+
+it.each(metrics.filter(isExpected))('the metric %s is declared beside the code that observes it', (key) => {
+  const declaration = new RegExp(
+    `^\\s*(?:const (\\w+) = )?(?:counter|gauge|histogram|new Counter)\\((?:settingsOf\\()?METRICS\\.${key}\\b`,
+    'm',
+  )
+  const declaring = observing.flatMap((text) => {
+    const [found, variable] = declaration.exec(text) ?? []
+    return found ? [{ text, variable }] : []
+  })
+  expect(declaring.length).toBeGreaterThan(0)
+  for (const { text, variable } of declaring) {
+    if (variable) expect(text).toMatch(new RegExp(`\\b${variable}\\.(add|tally|set|observe|whenAsked|inc)\\(`))
+  }
+})
+
+it('writes no metric out by hand elsewhere, and makes none but by the catalogue', () => {
+  const byHand = [...production, ...observing].flatMap((text) =>
+    metrics.filter(([, { name }]) => new RegExp(`['"\`]${name}['"\`]`).test(text)).map(([key]) => key),
+  )
+  expect(byHand).toEqual([])
+  expect(observing.filter((text) => text.includes("from 'prom-client'"))).toHaveLength(1)
+})
+
+it('names metrics as OpenMetrics and Prometheus would have them', () => {
+  expect(new Set(metrics.map(([, { name }]) => name)).size).toBe(metrics.length)
+  for (const [, { name, type, help, labels, buckets }] of metrics) {
+    expect(name).toMatch(/^[a-z][a-z0-9_]*$/)
+    expect(name.endsWith('_total')).toBe(type === 'counter')
+    expect(buckets !== undefined).toBe(type === 'histogram')
+    expect(help).toMatch(/^[A-Z].*\.$/)
+    for (const label of Object.keys(labels)) expect(label).toMatch(/^[a-z][a-z0-9_]*$/)
+  }
 })

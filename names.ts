@@ -177,6 +177,8 @@ export const ATTR_SERVER_PORT = 'server.port'
 export const ATTR_NETWORK_PROTOCOL_VERSION = 'network.protocol.version'
 /** The User-Agent header; in browsers a reduced, shared string. */
 export const ATTR_USER_AGENT = 'user_agent.original'
+/** `test` when one of our own checks asked, and no person. */
+export const ATTR_SYNTHETIC_TYPE = 'user_agent.synthetic.type'
 /** GenAI: `chat`. */
 export const ATTR_GEN_AI_OPERATION = 'gen_ai.operation.name'
 /** GenAI: who serves the model, e.g. `openai`. */

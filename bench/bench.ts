@@ -7,6 +7,8 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals, isClosing } from '../ops/closing.ts'
+import { benchAlerts } from './alerts.ts'
+import { benchCardinality } from './cardinality.ts'
 import { benchCompile } from './compile.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
@@ -37,6 +39,11 @@ export interface Measured {
 exitOnSignals()
 
 const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Measured>; runs?: number }> = {
+  alerts: {
+    about: 'alerts from real causes, after --runs seconds in which nothing may fire, a second a minute of the rules',
+    run: benchAlerts,
+    runs: 60,
+  },
   survive: { about: 'runs whose worker is killed: whole traces, orphans, duplicates, recovery', run: benchSurvive },
   idle: { about: 'a worker that nobody watches, and a model that is silent for 90 seconds', run: benchIdle, runs: 1 },
   size: { about: 'what worker and page load, and other SDKs beside them, bytes', run: benchSize },
@@ -53,6 +60,11 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   run: { about: 'click to PDF, every part of it: p50, p95 and p99, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
+  cardinality: {
+    about: 'series of relay and server after --runs thousand requests with anything in them',
+    run: benchCardinality,
+    runs: 100,
+  },
   crash: {
     about: 'a relay that is killed under load, in front of a backend that fails: losses, duplicates',
     run: benchCrash,

@@ -77,6 +77,7 @@ async function measure(variant: Variant, load: Load, bodies: Uint8Array[]): Prom
       logPath: join(folder, 'log'),
       env: {
         RELAY_PORT: '0',
+        RELAY_METRICS_PORT: '0',
         RELAY_STORE: join(folder, 'store'),
         RELAY_SERVICE_KEYS: `bench:${key}`,
         RELAY_STORE_MAX_BYTES: String(PLENTY),

@@ -14,6 +14,8 @@ export interface RunRecord {
   clickedAt: number
   /** Once it is read: the page may be gone by then. */
   posting?: Posting
+  /** How long that took, milliseconds. */
+  extractMs?: number
   /** Whether the server has taken the run. */
   accepted: boolean
   /** The last event that was shown; 0 before the first. */

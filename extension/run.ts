@@ -21,6 +21,7 @@ import { RelayClient } from './relay-client.ts'
 import { RunFailure } from './run-failure.ts'
 import { type Done, type RunRecord, removeRunRecord, writeRunRecord } from './run-record.ts'
 import type { RunState } from './run-state.ts'
+import { timingsHeader } from './run-timings.ts'
 import { RunView, type Tell } from './run-view.ts'
 import { readSettings } from './settings.ts'
 import type { JournaledSpan } from './tracer/journal.ts'
@@ -121,7 +122,11 @@ async function complete(run: OpenRun): Promise<void> {
     const { profile, relayUrl } = await readSettings()
     if (!profile) throw RunFailure.of('profile_missing')
     const relay = new RelayClient(relayUrl, tracer)
-    record.posting ??= await askForPosting(tracer, root, record.tabId, signal)
+    if (!record.posting) {
+      const askedAt = performance.now()
+      record.posting = await askForPosting(tracer, root, record.tabId, signal)
+      record.extractMs = performance.now() - askedAt
+    }
     root.setAttribute(ATTR_POSTING_SOURCE, record.posting.source)
     tracer.checkpoint(root)
     // Not awaited, here and below: the next request waits for its span to be in storage, behind this.
@@ -155,10 +160,18 @@ async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profi
     if (!record.accepted) void view.update({ step: 'llm' })
     const { signal } = run.cancelled
     const deadline = AbortSignal.any([AbortSignal.timeout(Math.max(1, record.clickedAt + RUN_MS - Date.now())), signal])
+    const headers = () => timingsHeader({ extract: record.extractMs, request: Date.now() - record.clickedAt })
     const post = async () => {
       await relay.request(
         stage,
-        { method: 'POST', path: '/generate', body, signal: within(REQUEST_MS, signal), waiting: stage },
+        {
+          method: 'POST',
+          path: '/generate',
+          body,
+          headers: headers(),
+          signal: within(REQUEST_MS, signal),
+          waiting: stage,
+        },
         async (response) => Run.parse(await response.json()),
       )
       record.accepted = true
@@ -195,11 +208,14 @@ async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profi
 
 /** Brings the PDF into the browser's own storage. Throws RunFailure pdf_invalid when what comes is none. */
 async function deliver(run: OpenRun, relay: RelayClient, fileName: string): Promise<void> {
-  const { id } = run.record
+  const { id, clickedAt } = run.record
   const { signal } = run.cancelled
   return inStage(run, SPAN_DELIVER, 'deliver', async (stage) => {
     const path = `/runs/${id}/resume.pdf`
-    const get = () => relay.request(stage, { method: 'GET', path, signal: within(REQUEST_MS, signal) }, readPdf)
+    const get = () => {
+      const headers = timingsHeader({ elapsed: Date.now() - clickedAt })
+      return relay.request(stage, { method: 'GET', path, headers, signal: within(REQUEST_MS, signal) }, readPdf)
+    }
     for (let tries = 1; ; tries++) {
       try {
         const bytes = await get()

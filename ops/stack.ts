@@ -33,6 +33,10 @@ export interface Stack {
   serverUrl: string
   /** Sends spans to the relay, as `Authorization: Bearer`. */
   serviceKey: string
+  /** Registers as a synthetic check, as `Authorization: Bearer` of POST /installs. */
+  syntheticKey: string
+  /** What Prometheus reads. */
+  metricsUrls: { relay: string; server: string }
   relay: ChildProcess
   server: ChildProcess
   /** Ends the server as `kill -9` does; resolves when it is gone. */
@@ -57,7 +61,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   // Made anew at every start, known to these two and to nobody else.
   const serverKey = randomBytes(32).toString('hex')
   const serviceKey = randomBytes(32).toString('hex')
-  const env = { ...options.env, SERVER_KEY: serverKey }
+  const syntheticKey = randomBytes(32).toString('hex')
+  // Ports of the system's choice go together: several stacks are up at once then.
+  const metricsPorts = { RELAY_METRICS_PORT: '0', SERVER_METRICS_PORT: '0' }
+  const env = {
+    ...(options.relayPort === 0 ? metricsPorts : {}),
+    ...options.env,
+    SERVER_KEY: serverKey,
+  }
+  const syntheticKeys = [process.env.RELAY_SYNTHETIC_KEYS, options.env?.RELAY_SYNTHETIC_KEYS, `stack:${syntheticKey}`]
   const serviceKeys = [process.env.RELAY_SERVICE_KEYS, options.env?.RELAY_SERVICE_KEYS, `server:${serviceKey}`]
   const relay = await launch('relay', logs.relay, {
     ...env,
@@ -65,6 +77,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     RELAY_STORE: join(options.dataDir, 'relay'),
     SERVER_URL: serverUrl,
     RELAY_SERVICE_KEYS: serviceKeys.filter(Boolean).join(','),
+    RELAY_SYNTHETIC_KEYS: syntheticKeys.filter(Boolean).join(','),
   })
   try {
     const startServer = () =>
@@ -90,6 +103,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       relayUrl: relay.url,
       serverUrl: server.url,
       serviceKey,
+      syntheticKey,
+      metricsUrls: { relay: relay.metricsUrl, server: server.metricsUrl },
       relay: relay.child,
       get server() {
         return server.child
@@ -148,16 +163,16 @@ async function launch(name: 'relay' | 'server', logPath: string, env: Record<str
       // A terminal's Ctrl-C goes to the whole group; the stack is stopped in its own order instead.
       detached: true,
     })
-    const url = await new Promise<string>((resolve, reject) => {
-      child.on('message', (message: { type?: string; url?: string }) => {
-        if (message.type === 'listening' && message.url) resolve(message.url)
+    const urls = await new Promise<{ url: string; metricsUrl: string }>((resolve, reject) => {
+      child.on('message', ({ type, url, metricsUrl = '' }: { type?: string; url?: string; metricsUrl?: string }) => {
+        if (type === 'listening' && url) resolve({ url, metricsUrl })
       })
       child.on('error', reject)
       child.on('exit', (code) =>
         reject(new Error(`The ${name} did not start (exit code ${code}). Its log: ${logPath}`)),
       )
     })
-    return { child, url }
+    return { child, ...urls }
   } finally {
     await log.close()
   }

@@ -43,6 +43,10 @@ async function start() {
   console.log('\nPASS ATS\n')
   await assertFree(relayPort, 'RELAY_PORT')
   await assertFree(serverPort, 'SERVER_PORT')
+  if (relayPort !== 0) {
+    await assertFree(Number(process.env.RELAY_METRICS_PORT || 9464), 'RELAY_METRICS_PORT')
+    await assertFree(Number(process.env.SERVER_METRICS_PORT || 9465), 'SERVER_METRICS_PORT')
+  }
   await setUpToolchain(progress)
   await buildExtension(progress)
   const chromium = flags['no-demo'] ? undefined : await findChromium(progress)
@@ -70,6 +74,7 @@ async function start() {
 
   if (chromium) await show(started, chromium)
   console.log(`  Support looks runs up at   ${started.relayUrl}/support`)
+  console.log(`  Prometheus reads           ${started.metricsUrls.relay}  ${started.metricsUrls.server}`)
   console.log(`
   In your own browser: open chrome://extensions, switch on Developer mode, choose "Load unpacked" and select
     ${EXTENSION_DIR}

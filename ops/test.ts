@@ -11,6 +11,7 @@ import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
 import { findFirefox } from './setup/firefox.ts'
 import { Progress, SetupError } from './setup/progress.ts'
+import { findPrometheus } from './setup/prometheus.ts'
 import { findPdftotext, setUpToolchain } from './setup/toolchain.ts'
 import { duration } from './terminal-waterfall.ts'
 
@@ -47,6 +48,7 @@ async function test() {
   const progress = new Progress()
   await setUpToolchain(progress)
   await findPdftotext(progress)
+  await findPrometheus(progress)
   const chromium = await findChromium(progress)
   const firefox = await findFirefox(progress)
   await buildExtension(progress)

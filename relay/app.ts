@@ -5,6 +5,7 @@ import { suppressTracing } from '@opentelemetry/core'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
+import { measured } from '../http-metrics.ts'
 import { RunId } from '../server/contract.ts'
 import { REQUEST_ID_HEADER } from '../server/relay-contract.ts'
 import { type Access, callerOf } from './access/access.ts'
@@ -19,7 +20,9 @@ import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
 import { identified, requestIdOf } from './request-id.ts'
 import { answerStatus, isExport } from './rpc-status.ts'
+import { createRunTimings, failedHere } from './run-timings.ts'
 import type { Store } from './store/store.ts'
+import { TIMINGS_HEADER } from './timings-contract.ts'
 
 export interface Parts {
   access: Access
@@ -44,6 +47,7 @@ export interface Parts {
 }
 
 const ALLOWED_HEADERS = [
+  TIMINGS_HEADER,
   'authorization',
   'content-type',
   'content-encoding',
@@ -60,8 +64,9 @@ const SERVER_CHECK_MS = 1_000
 export function createApp(parts: Parts) {
   const { access, store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now = Date.now, deadlines } = parts
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>()
+  const timings = createRunTimings()
 
-  app.use(told(log))
+  app.use(measured, told(log))
   app.use(
     identified,
     admit(parts.hosts),
@@ -77,12 +82,12 @@ export function createApp(parts: Parts) {
   app.route('/', access.installs)
   app.post('/v1/traces', access.gate('spans'))
   app.post('/traces/:id/keep', access.gate('keeps'))
-  app.post('/generate', access.gate('runs'))
+  app.post('/generate', timings.ofGenerate, access.gate('runs'))
   app.post('/compile', access.gate('runs'))
   // By their whole paths, because a refusal names its route on the span.
   app.post('/runs/:id/cancel', access.gate('nothing'))
   app.get('/runs/:id/events', access.gate('nothing'))
-  app.get('/runs/:id/resume.pdf', access.gate('nothing'))
+  app.get('/runs/:id/resume.pdf', timings.ofPdf, access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
   app.route('/', createConsole({ store, flushSpans, now }))
   app.route('/', createKeeping({ store, flushSpans, onKept: () => forwarder?.wake(), log }))
@@ -101,6 +106,7 @@ export function createApp(parts: Parts) {
     if (error instanceof Refused) {
       // Not louder: whoever is refused in a loop would fill the disk. They are counted.
       log.debug({ request_id: requestIdOf(c), reason: error.reason }, 'caller refused')
+      if (error.exceeded) failedHere(c, 'rate_limited')
       return access.refuse(c, error)
     }
     // Nobody hears the answer. Not louder: leaving in the middle of a body needs no token.

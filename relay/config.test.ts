@@ -8,9 +8,10 @@ test('Without any variable the relay listens on the loopback address and forward
     port: 4318,
     hosts: [],
     connections: { requestMs: 60_000, max: 5_000 },
+    metrics: { host: '127.0.0.1', port: 9464 },
     serverUrl: 'http://127.0.0.1:4320',
     serverKey: undefined,
-    access: { secrets: [], serviceKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
+    access: { secrets: [], serviceKeys: [], syntheticKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
     secretPath: 'data/relay.secret',
     storePath: 'data/relay',
     terms: { retentionMs: 86_400_000, keptMs: 30 * 86_400_000, maxBytes: 5 * 1024 ** 3 },
@@ -59,6 +60,8 @@ test.each([
   ['RELAY_REQUEST_SECONDS', '0'],
   ['RELAY_MAX_CONNECTIONS', '0'],
   ['RELAY_MAX_CONNECTIONS', '1.5'],
+  ['RELAY_METRICS_PORT', '70000'],
+  ['RELAY_METRICS_PORT', '9464.5'],
   ['SERVER_URL', 'localhost'],
   ['RELAY_RETENTION_HOURS', '0'],
   ['RELAY_KEPT_HOURS', '23'],
@@ -137,6 +140,7 @@ test('Secrets, keys, proxies and quotas are lists; of a quota what is not named 
     RELAY_STORE: '/var/lib/relay/store.sqlite',
     RELAY_SECRETS: `${SECRET}new, ${SECRET}old,`,
     RELAY_SERVICE_KEYS: `server:${SECRET}, collector:${SECRET}2`,
+    RELAY_SYNTHETIC_KEYS: `e2e:${SECRET}3`,
     RELAY_TRUSTED_PROXIES: '10.0.0.0/8, ::1,2001:db8::/32',
     RELAY_QUOTA_INSTALL: 'runs=5, spans=7',
     SERVER_KEY: `${SECRET}new,${SECRET}old`,
@@ -147,6 +151,7 @@ test('Secrets, keys, proxies and quotas are lists; of a quota what is not named 
       { name: 'server', key: SECRET },
       { name: 'collector', key: `${SECRET}2` },
     ],
+    syntheticKeys: [{ name: 'e2e', key: `${SECRET}3` }],
     trustedProxies: ['10.0.0.0/8', '::1', '2001:db8::/32'],
     limits: { ...DEFAULT_LIMITS, install: { ...DEFAULT_LIMITS.install, runs: 5, spans: 7 } },
   })
@@ -161,6 +166,7 @@ test.each([
   ['RELAY_SERVICE_KEYS', `hunter2${SECRET}`],
   ['RELAY_SERVICE_KEYS', 'server:hunter2'],
   ['RELAY_SERVICE_KEYS', `a b:hunter2${SECRET}`],
+  ['RELAY_SYNTHETIC_KEYS', 'e2e:hunter2'],
 ])('%s is refused when it is malformed or too short, without quoting what may be a secret', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name} must be (?!.*hunter2).*32 characters`))
 })

@@ -27,6 +27,8 @@ export interface Config {
   /** RELAY_HOSTS: public host names this relay is reached by, besides the loopback names; lower case, no ports. */
   hosts: string[]
   connections: ConnectionLimits
+  /** Where the metrics are served; port 0 lets the operating system pick. */
+  metrics: { host: string; port: number }
   /** Without a trailing slash. */
   serverUrl: string
   /** SERVER_KEY: the first of what the server takes. Without it the server refuses everything. */
@@ -68,13 +70,13 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
   const logLevel = LOG_LEVELS.find((level) => level === text('LOG_LEVEL', 'info'))
   if (!logLevel) throw new Error(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${env.LOG_LEVEL}".`)
-  const port = number('RELAY_PORT', 4318, 0, 65_535)
-  if (!Number.isInteger(port)) throw new Error(`RELAY_PORT must be an integer, not "${env.RELAY_PORT}".`)
-
-  const maxConnections = number('RELAY_MAX_CONNECTIONS', 5_000, 1, 1_000_000)
-  if (!Number.isInteger(maxConnections)) {
-    throw new Error(`RELAY_MAX_CONNECTIONS must be an integer, not "${env.RELAY_MAX_CONNECTIONS}".`)
+  const integer = (name: string, fallback: number, min: number, max: number) => {
+    const value = number(name, fallback, min, max)
+    if (Number.isInteger(value)) return value
+    throw new Error(`${name} must be an integer, not "${env[name]}".`)
   }
+  const port = integer('RELAY_PORT', 4318, 0, 65_535)
+  const maxConnections = integer('RELAY_MAX_CONNECTIONS', 5_000, 1, 1_000_000)
 
   const host = text('RELAY_HOST', '127.0.0.1')
   const hosts = readHosts(text('RELAY_HOSTS', ''))
@@ -89,11 +91,13 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     port,
     hosts,
     connections: { requestMs: number('RELAY_REQUEST_SECONDS', 60, 0.1, 3_600) * 1_000, max: maxConnections },
+    metrics: { host: text('RELAY_METRICS_HOST', '127.0.0.1'), port: integer('RELAY_METRICS_PORT', 9464, 0, 65_535) },
     serverUrl: url('SERVER_URL', 'http://127.0.0.1:4320'),
     serverKey: readSecrets('SERVER_KEY', text('SERVER_KEY', ''))[0],
     access: {
       secrets: readSecrets('RELAY_SECRETS', text('RELAY_SECRETS', '')),
-      serviceKeys: readServiceKeys(text('RELAY_SERVICE_KEYS', '')),
+      serviceKeys: readKeys('RELAY_SERVICE_KEYS', text('RELAY_SERVICE_KEYS', '')),
+      syntheticKeys: readKeys('RELAY_SYNTHETIC_KEYS', text('RELAY_SYNTHETIC_KEYS', '')),
       trustedProxies: readNetworks(text('RELAY_TRUSTED_PROXIES', '')),
       limits,
     },
@@ -191,12 +195,12 @@ function readSecrets(name: string, list: string): string[] {
 }
 
 /** `name:key,name:key`. Messages never quote a key. */
-function readServiceKeys(list: string): ServiceKey[] {
+function readKeys(variable: string, list: string): ServiceKey[] {
   return listed(list).map((pair) => {
     const [, name, key] = /^([\w-]+):([^\s:]+)$/.exec(pair) ?? []
     if (name !== undefined && key !== undefined && isLongEnough(key)) return { name, key }
     throw new Error(
-      `RELAY_SERVICE_KEYS must be of the form name:key,name:key, with keys of at least ${MIN_SECRET_LENGTH} characters.`,
+      `${variable} must be of the form name:key,name:key, with keys of at least ${MIN_SECRET_LENGTH} characters.`,
     )
   })
 }

@@ -8,6 +8,8 @@
 import { promisify } from 'node:util'
 import { gunzipSync, type InputType, gunzip as zlibGunzip, gzip as zlibGzip } from 'node:zlib'
 import { Hono } from 'hono'
+import { METRICS } from '../metric-names.ts'
+import { counter } from '../metrics.ts'
 import { type Meter, meterOf } from './access/access.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { INSTANCE_HEADER } from './forward/destination.ts'
@@ -39,6 +41,12 @@ const INVALID_ARGUMENT = 3
 const RESOURCE_EXHAUSTED = 8
 const UNIMPLEMENTED = 12
 const UNAVAILABLE = 14
+
+const spansBy = counter(METRICS.relaySpans)
+const countReceived = spansBy.tally({ result: 'received', reason: 'none' })
+const countStored = spansBy.tally({ result: 'stored', reason: 'none' })
+const countInvalid = spansBy.tally({ result: 'dropped', reason: 'invalid' })
+const scrubbedBy = counter(METRICS.relayScrubbed)
 
 type Room = { maxOutputLength: number; chunkSize: number }
 const gunzip: (body: InputType, options: Room) => Promise<Buffer> = promisify(zlibGunzip)
@@ -74,12 +82,19 @@ export function createAccept(store: Store, onStored: () => void): Accept {
     const { bytes, encoding, gzipped } = body
     const { traces, spans, rejected, body: clean, scrubbed } = scan(inflated, encoding)
     charge?.(spans + rejected)
+    countReceived(spans + rejected)
+    countInvalid(rejected)
+    if (scrubbed) countScrubbed(scrubbed)
     const isClean = clean === inflated
     if (inflated !== bytes && isClean) giveBack(inflated)
     if (traces.length > 0) {
       // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
       const stored = isClean && gzipped ? bytes : await gzip(clean)
-      await store.append({ encoding, body: stored, traces })
+      await store.append({ encoding, body: stored, traces }).catch((error) => {
+        spansBy.add({ result: 'dropped', reason: 'store_unavailable' }, spans)
+        throw error
+      })
+      countStored(spans)
       onStored()
     }
     return {
@@ -102,6 +117,12 @@ export function createAccept(store: Store, onStored: () => void): Accept {
       return keep(body, large, charge)
     })
   }
+}
+
+/** By kind; the names themselves are in the log. */
+function countScrubbed({ sample: _, values, ...kinds }: Scrubbed): void {
+  const texts = Object.values(values).reduce((sum, count) => sum + count, 0)
+  for (const [kind, count] of Object.entries({ ...kinds, values: texts })) scrubbedBy.add({ kind }, count)
 }
 
 /** The body after decompression; undefined when that is more than `limit` bytes. */

@@ -2,6 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { METRICS } from '../metric-names.ts'
+import { counter, serveMetrics } from '../metrics.ts'
+import { SERVICE_RELAY } from '../names.ts'
+import manifest from '../package.json' with { type: 'json' }
 import { createAccess } from './access/access.ts'
 import { keptSecret } from './access/secret-file.ts'
 import { createApp } from './app.ts'
@@ -14,6 +18,8 @@ import { createLog, type Log } from './log.ts'
 import { createServiceLane } from './service-lane.ts'
 import { openStore, type StoreNotice } from './store/store.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
+
+const connectionsRefused = counter(METRICS.relayConnectionsRefused)
 
 /** How long connections may take to end, and the forwarder to send what is left, when the relay stops. */
 const CLOSE_MS = 1_500
@@ -35,7 +41,8 @@ function levelOf(notice: StoreNotice): 'info' | 'warn' | 'error' {
   return notice.why === 'room' ? 'warn' : 'info'
 }
 
-function start(config: Config, log: Log): void {
+async function start(config: Config, log: Log): Promise<void> {
+  const metrics = await serveMetrics(config.metrics, { service: SERVICE_RELAY, version: manifest.version })
   const onNotice = (notice: StoreNotice) => log[levelOf(notice)](notice, NOTICES[notice.kind])
   const store = openStore(config.storePath, config.terms, { onNotice, destination: config.forward?.url })
   const instanceId = randomUUID()
@@ -65,6 +72,7 @@ function start(config: Config, log: Log): void {
   let turnedAway = 0
   server.on('drop', () => {
     turnedAway += 1
+    connectionsRefused.add({})
   })
   /** Of all together, not of each: whoever connects in a loop would fill the disk. */
   const tellOfTurnedAway = () => {
@@ -83,9 +91,10 @@ function start(config: Config, log: Log): void {
   server.listen(config.port, config.host, () => {
     const address = server.address()
     const port = typeof address === 'object' && address ? address.port : config.port
-    const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
-    log.info({ url }, 'relay listening')
-    process.send?.({ type: 'listening', url })
+    const url = urlOf(config.host, port)
+    const metricsUrl = `${urlOf(config.metrics.host, metrics.port)}/metrics`
+    log.info({ url, metrics_url: metricsUrl }, 'relay listening')
+    process.send?.({ type: 'listening', url, metricsUrl })
   })
 
   async function stop(reason: string): Promise<void> {
@@ -105,6 +114,8 @@ function start(config: Config, log: Log): void {
     await stopTelemetry()
     await forwarder?.stop(FORWARD_MS)
     await store.close()
+    // Last, so that what became of the others can be seen.
+    metrics.close()
     log.info('relay stopped')
     process.exit(0)
   }
@@ -114,9 +125,13 @@ function start(config: Config, log: Log): void {
   process.on('disconnect', () => stop('disconnect'))
 }
 
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
 try {
   const config = readConfig()
-  start(config, createLog(config.logLevel))
+  await start(config, createLog(config.logLevel))
 } catch (error) {
   createLog('fatal').fatal(error instanceof Error ? error.message : String(error))
   process.exitCode = 1

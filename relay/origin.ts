@@ -6,10 +6,14 @@
  * name it was reached by gives it away.
  */
 import type { Context, MiddlewareHandler } from 'hono'
+import { METRICS } from '../metric-names.ts'
+import { counter } from '../metrics.ts'
 import { answerStatus, isExport } from './rpc-status.ts'
 
 /** Names by which only this machine reaches itself; a stranger's DNS cannot claim them. */
 export const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
+const failures = counter(METRICS.authFailures)
+
 /** Orchestrators probe by address, and these tell nothing of anybody. */
 const OPEN_TO_ANY_HOST = ['/healthz', '/readyz']
 
@@ -49,7 +53,8 @@ function isOwn(origin: string, host: URL | undefined): boolean {
   return host !== undefined && URL.parse(origin.replace(/^https:/, 'http:'))?.host === host.host
 }
 
-function refuse(c: Context, code: string, message: string): Response {
+function refuse(c: Context, code: 'host_not_allowed' | 'origin_not_allowed', message: string): Response {
+  failures.add({ reason: code })
   if (isExport(c)) return answerStatus(c, 403, `${code}: ${message}`)
   return c.json({ error: { code, message } }, 403)
 }

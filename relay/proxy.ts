@@ -12,7 +12,13 @@ import { type Context, Hono } from 'hono'
 import { proxy } from 'hono/proxy'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../names.ts'
 import { type ErrorBody, FAILURES, type FailureCode, RunId } from '../server/contract.ts'
-import { INSTALL_HEADER, REQUEST_ID_HEADER, SERVER_KEY_HEADER } from '../server/relay-contract.ts'
+import {
+  ELAPSED_HEADER,
+  INSTALL_HEADER,
+  REQUEST_ID_HEADER,
+  SERVER_KEY_HEADER,
+  SYNTHETIC_HEADER,
+} from '../server/relay-contract.ts'
 import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contract.ts'
 import { callerOf } from './access/access.ts'
 import { allowedBaggage } from './baggage.ts'
@@ -20,6 +26,7 @@ import { BodyTooLarge, bounded } from './bounded-body.ts'
 import type { Breaker, Outcome } from './breaker.ts'
 import type { Log } from './log.ts'
 import { requestIdOf } from './request-id.ts'
+import { elapsedOf, failedHere } from './run-timings.ts'
 
 /** How long the server may take to the first byte of its answer, milliseconds. */
 export interface Deadlines {
@@ -144,6 +151,7 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
 
   function fail(c: Context<Env>, span: Span | undefined, code: FailureCode, type: string): Response {
     const { status, message, advice } = FAILURES[code]
+    failedHere(c, code)
     span?.setAttributes({ [ATTR_FAILURE_CODE]: code, [ATTR_ERROR_TYPE]: type })
     if (status >= 500) span?.setStatus({ code: SpanStatusCode.ERROR })
     log.warn({ request_id: requestIdOf(c), failure: code, error_type: type }, 'request failed at the relay')
@@ -153,10 +161,13 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
   /** What the relay itself says to the server. */
   function ownHeaders(c: Context<Env>): Record<string, string> {
     const caller = callerOf(c)
+    const elapsedMs = elapsedOf(c)
     return {
       [REQUEST_ID_HEADER]: requestIdOf(c),
       ...(serverKey === undefined ? {} : { [SERVER_KEY_HEADER]: serverKey }),
       ...(caller?.kind === 'install' ? { [INSTALL_HEADER]: caller.id } : {}),
+      ...(caller?.kind === 'install' && caller.synthetic !== undefined ? { [SYNTHETIC_HEADER]: 'true' } : {}),
+      ...(elapsedMs === undefined ? {} : { [ELAPSED_HEADER]: String(elapsedMs) }),
     }
   }
 

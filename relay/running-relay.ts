@@ -12,15 +12,15 @@ export async function startRelay(
 ) {
   const child = spawn(process.execPath, ['--import', './relay/telemetry.ts', 'relay/main.ts'], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { RELAY_PORT: '0', ...env },
+    env: { RELAY_PORT: '0', RELAY_METRICS_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   atEnd(() => void child.kill('SIGKILL'))
   const output = Promise.all([readText(child.stdout as never), readText(child.stderr as never)])
   const exited = once(child, 'exit')
   const message = await Promise.race([once(child, 'message'), exited.then(() => undefined)])
-  const url = message ? String((message[0] as { url: string }).url) : ''
-  return { child, output, exited, url }
+  const { url = '', metricsUrl = '' } = (message?.[0] ?? {}) as { url?: string; metricsUrl?: string }
+  return { child, output, exited, url, metricsUrl }
 }
 
 /** Asks it to end, and answers with its exit code. */

@@ -66,6 +66,7 @@ export function temporaryStore(path = temporaryPath(), now?: () => number, terms
 }
 
 export const SECRET = 'a secret that only tests know, long enough'
+export const SYNTHETIC_KEY = 'key-of-a-check-that-only-tests-know-of'
 export const SERVICE_KEY = 'collector-key-that-only-tests-know-of'
 /** What a service sends along. */
 export const AS_SERVICE = { authorization: `Bearer ${SERVICE_KEY}` }
@@ -73,7 +74,9 @@ export const AS_SERVICE = { authorization: `Bearer ${SERVICE_KEY}` }
 /** Access by {@link SECRET} and {@link AS_SERVICE}, with the quotas of the defaults. */
 export function sampleAccess({ now, ...config }: Partial<AccessConfig> & { now?: () => number } = {}) {
   const serviceKeys = [{ name: 'collector', key: SERVICE_KEY }]
-  return createAccess({ secrets: [SECRET], serviceKeys, trustedProxies: [], limits: DEFAULT_LIMITS, ...config }, now)
+  const syntheticKeys = [{ name: 'e2e', key: SYNTHETIC_KEY }]
+  const defaults = { secrets: [SECRET], serviceKeys, syntheticKeys, trustedProxies: [], limits: DEFAULT_LIMITS }
+  return createAccess({ ...defaults, ...config }, now)
 }
 
 /** What a relay is made of that forwards to nobody and has no server behind it; `parts` instead of some of it. */

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { begin } from '../http-metrics.ts'
 import { REQUEST_ID_HEADER } from '../server/relay-contract.ts'
 import type { Access } from './access/access.ts'
 import { MAX_BODY_BYTES, type Receive } from './ingest.ts'
@@ -16,7 +17,7 @@ import { CONTENT_TYPES, encodeStatus, encodingOf } from './otlp.ts'
 import { GRPC_CODES } from './rpc-status.ts'
 
 export interface LaneParts {
-  access: Pick<Access, 'isService'>
+  access: Pick<Access, 'isService' | 'countServiceRequest'>
   receive: Receive
   /** Host names, besides the loopback's, that this relay is reached by. */
   hosts: readonly string[]
@@ -48,6 +49,7 @@ export function createServiceLane({ access, receive, hosts, log }: LaneParts) {
 
   async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const requestId = randomUUID()
+    const end = begin('POST')
     outgoing.setHeader(REQUEST_ID_HEADER, requestId)
     try {
       const { status, headers, body } = await receive({
@@ -61,16 +63,20 @@ export function createServiceLane({ access, receive, hosts, log }: LaneParts) {
       outgoing.end(body.length > 0 ? body : undefined)
       // What was refused unread must not be taken for the next request.
       if (!incoming.complete) incoming.resume()
+      // Not when the last of it has left: an event of each answer would cost more than it says.
+      end({ route: '/v1/traces', status, synthetic: false })
     } catch (error) {
       log.error({ err: error, method: incoming.method, request_id: requestId }, 'request failed')
       const encoding = encodingOf(incoming.headers['content-type']) ?? 'json'
       outgoing.writeHead(500, { 'content-type': CONTENT_TYPES[encoding] })
       outgoing.end(encodeStatus(GRPC_CODES[500], 'Something went wrong on our side.', encoding))
+      end({ route: '/v1/traces', status: 500, synthetic: false })
     }
   }
 
   return (incoming: IncomingMessage, outgoing: ServerResponse): boolean => {
     if (!isForUs(incoming)) return false
+    access.countServiceRequest()
     void answer(incoming, outgoing)
     return true
   }

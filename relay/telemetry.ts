@@ -31,6 +31,7 @@ import {
   SERVICE_RELAY,
 } from '../names.ts'
 import manifest from '../package.json' with { type: 'json' }
+import { SyntheticProcessor } from '../synthetic.ts'
 import { AllowedBaggagePropagator } from './baggage.ts'
 import { allowInstrumentations } from './config.ts'
 import { isProxied } from './proxy.ts'
@@ -77,7 +78,7 @@ const sdk = new NodeSDK({
   textMapPropagator: new CompositePropagator({
     propagators: [new W3CTraceContextPropagator(), new AllowedBaggagePropagator()],
   }),
-  spanProcessors: [new ClosedListProcessor(), batches],
+  spanProcessors: [new SyntheticProcessor(), new ClosedListProcessor(), batches],
   // Empty, not left out: by default the SDK would send metrics and logs to port 4318, which is this relay.
   metricReaders: [],
   logRecordProcessors: [],

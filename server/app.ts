@@ -14,21 +14,23 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { getRPCMetadata } from '@opentelemetry/core'
-import { type Context, Hono } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { measured } from '../http-metrics.ts'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_ATTEMPT, ATTR_RUN_REPLAYED } from '../names.ts'
 import { readCompileSource } from './compile-source.ts'
-import { type ErrorBody, RunId } from './contract.ts'
+import { type ErrorBody, type FailureCode, RunId } from './contract.ts'
 import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
 import { onlyServices } from './origin.ts'
 import { inStage, type Pipeline, runPipeline } from './pipeline.ts'
-import { INSTALL_HEADER, REQUEST_ID_HEADER } from './relay-contract.ts'
-import { onlyRelay } from './relay-key.ts'
+import { ELAPSED_HEADER, INSTALL_HEADER, REQUEST_ID_HEADER } from './relay-contract.ts'
+import { isOfCheck, onlyRelay } from './relay-key.ts'
 import { GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from './request-contract.ts'
-import type { RunLog, Runs } from './runs.ts'
+import { countEnd } from './run-counts.ts'
+import { type RunLog, type Runs, SYNTHETIC_OWNER } from './runs.ts'
 import type { Working } from './working.ts'
 
 export interface Server {
@@ -49,6 +51,8 @@ export interface Server {
 export function createApp({ runs, pipeline, working, hosts, keys, shutdown, ready }: Server): Hono {
   const app = new Hono()
   let compiling = 0
+
+  app.use(measured)
 
   // Orchestrators ask by whatever address they have.
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
@@ -74,7 +78,7 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
   })
   app.use(onlyServices(hosts), onlyRelay(keys))
 
-  app.post('/generate', bodyLimit({ maxSize: MAX_GENERATE_BYTES, onError: tooLarge }), async (c) => {
+  app.post('/generate', countRefused, bodyLimit({ maxSize: MAX_GENERATE_BYTES, onError: tooLarge }), async (c) => {
     const request = await readRequest(c)
     const cause = trace.getActiveSpan()?.spanContext()
     const id = cause?.traceId ?? traceIdOf(c.req.header('traceparent')) ?? randomTraceId()
@@ -88,6 +92,7 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
     const origin = {
       requestId: c.req.header(REQUEST_ID_HEADER),
       waitingSpanId: trace.getSpanContext(parent)?.spanId ?? '',
+      elapsedMs: elapsedIn(c),
     }
     const run = runs.create(id, ownerIn(c), origin)
     trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
@@ -149,10 +154,34 @@ const tooLarge = (c: Context) => answer(c, new Failure('request_too_large'))
 
 /** The one place where a failure becomes HTTP, and is recorded. */
 function answer(c: Context, failure: Failure, status: number = failure.status): Response {
+  c.set('failure', failure.code)
   trace
     .getActiveSpan()
     ?.setAttributes({ [ATTR_FAILURE_CODE]: failure.code, [ATTR_ERROR_TYPE]: failure.reason ?? failure.code })
   return c.json<ErrorBody>({ error: failure.toBody() }, status as ContentfulStatusCode)
+}
+
+/** A run that is turned away has ended for the person who asked for it. */
+const countRefused: MiddlewareHandler = async (c, next) => {
+  const since = performance.now()
+  await next()
+  const code: FailureCode | undefined = c.get('failure')
+  // While the server stops, the browser asks again: that is not the end.
+  if (code === undefined || code === 'interrupted') return
+  const ageMs = performance.now() - since
+  countEnd({
+    code,
+    ageMs,
+    elapsedMs: elapsedIn(c),
+    synthetic: isOfCheck(c),
+    id: trace.getActiveSpan()?.spanContext().traceId,
+  })
+}
+
+/** Milliseconds since the click, where the relay knows them. */
+function elapsedIn(c: Context): number | undefined {
+  const header = c.req.header(ELAPSED_HEADER)
+  return header === undefined ? undefined : Number(header)
 }
 
 async function readRequest(c: Context): Promise<GenerateRequest> {
@@ -179,9 +208,9 @@ function find(runs: Runs, c: Context): RunLog {
   return run
 }
 
-/** The install that the relay has let in; '' for a relay's own request. */
+/** The install that the relay has let in, told apart when it is a check's; '' for a relay's own request. */
 function ownerIn(c: Context): string {
-  return c.req.header(INSTALL_HEADER) ?? ''
+  return (isOfCheck(c) ? SYNTHETIC_OWNER : '') + (c.req.header(INSTALL_HEADER) ?? '')
 }
 
 const WAITING_SPAN = /^p:([0-9a-f]{16})$/

@@ -1,5 +1,11 @@
 /** Whether the model's endpoint may be asked: not while it has just failed several times in a row. */
 
+import { METRICS } from '../metric-names.ts'
+import { gauge } from '../metrics.ts'
+
+const stateGauge = gauge(METRICS.breaker)
+const STATES = METRICS.breaker.labels.state
+
 /** Answers in a row that were none. */
 const MAX_FAILURES = 5
 /** How long nobody asks then, milliseconds: a provider's trouble lasts for minutes, a person waits for seconds. */
@@ -17,6 +23,14 @@ export class Breaker {
   /** `now` in milliseconds, of a clock that nobody sets. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
+    stateGauge.whenAsked(() => {
+      for (const state of STATES) stateGauge.set({ breaker: 'llm', state }, Number(state === this.#state()))
+    }, 'llm')
+  }
+
+  #state(): (typeof STATES)[number] {
+    if (this.#failures < MAX_FAILURES) return 'closed'
+    return this.#probing ? 'half_open' : 'open'
   }
 
   /**

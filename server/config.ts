@@ -25,6 +25,9 @@ const Environment = z.object({
   SERVER_HOST: z.string().default('127.0.0.1'),
   /** 0 lets the operating system pick. */
   SERVER_PORT: z.coerce.number().int().min(0).max(65_535).default(4320),
+  /** Where the metrics are served; port 0 lets the operating system pick. */
+  SERVER_METRICS_HOST: z.string().default('127.0.0.1'),
+  SERVER_METRICS_PORT: z.coerce.number().int().min(0).max(65_535).default(9465),
   /** What the relay shows, `new,old`: the relay sends the first of its own, and both are taken here. */
   SERVER_KEY: z
     .string(MISSING_KEY)
@@ -68,6 +71,7 @@ export interface Config {
   host: string
   port: number
   hosts: string[]
+  metrics: { host: string; port: number }
   /** What the relay may show; at least one. */
   keys: string[]
   distDir: string
@@ -95,6 +99,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     hosts: e.SERVER_HOSTS.split(',')
       .map((name) => name.trim())
       .filter(Boolean),
+    metrics: { host: e.SERVER_METRICS_HOST, port: e.SERVER_METRICS_PORT },
     keys: e.SERVER_KEY,
     distDir: e.DIST_DIR,
     toolchainPath: e.TOOLCHAIN,

@@ -3,8 +3,14 @@
 import { trace } from '@opentelemetry/api'
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
+import { METRICS } from '../metric-names.ts'
+import { counter, gauge, histogram } from '../metrics.ts'
 import { ATTR_SSE_CLOSE_REASON, ATTR_SSE_EVENTS_SENT, ATTR_SSE_LAST_EVENT_ID, ATTR_SSE_RESUMED } from '../names.ts'
 import type { RunLog } from './runs.ts'
+
+const connections = gauge(METRICS.sseConnections)
+const events = counter(METRICS.sseEvents)
+const openFor = histogram(METRICS.sseDuration)
 
 /** Clients come back after this time, milliseconds. */
 const RETRY_MS = 2_000
@@ -36,17 +42,23 @@ export function streamEvents(c: Context, run: RunLog, shutdown: AbortSignal): Re
     const stop = AbortSignal.any([gone.signal, shutdown])
     const heartbeat = setInterval(() => stream.write(': still here\n\n'), HEARTBEAT_MS)
     let sent = 0
+    const openedAt = performance.now()
+    connections.add({}, 1)
     try {
       await stream.write(`retry: ${RETRY_MS}\n\n`)
       for await (const { id, event } of run.after(lastEventId, stop)) {
         await stream.writeSSE({ id: String(id), data: JSON.stringify(event) })
         sent++
+        events.add({ event: event.type })
         span?.setAttribute(ATTR_SSE_EVENTS_SENT, sent)
       }
     } finally {
       clearInterval(heartbeat)
-      if (!gone.signal.aborted)
-        span?.setAttribute(ATTR_SSE_CLOSE_REASON, shutdown.aborted ? 'server_shutdown' : 'finished')
+      const reason = shutdown.aborted ? 'server_shutdown' : 'finished'
+      if (!gone.signal.aborted) span?.setAttribute(ATTR_SSE_CLOSE_REASON, reason)
+      connections.add({}, -1)
+      const labels = { close_reason: gone.signal.aborted ? 'client_disconnected' : reason }
+      openFor.observe(labels, (performance.now() - openedAt) / 1_000, run.id)
     }
   })
 }

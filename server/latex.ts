@@ -2,7 +2,10 @@
 
 import { readFileSync } from 'node:fs'
 import { trace } from '@opentelemetry/api'
+import { METRICS } from '../metric-names.ts'
+import { histogram } from '../metrics.ts'
 import { ATTR_BULLETS_LEFT_OUT, ATTR_LATEX_LENGTH } from '../names.ts'
+import { isSynthetic } from '../synthetic.ts'
 import { Failure } from './failure.ts'
 import { announces, chooseLines, needsBreaks } from './fit.ts'
 import { languageOf } from './language.ts'
@@ -12,6 +15,8 @@ import { fieldWith } from './profile-field.ts'
 import type { Profile } from './request-contract.ts'
 import type { Resume } from './tailor.ts'
 import { type Typeface, unprintable } from './typeface.ts'
+
+const duration = histogram(METRICS.latexDuration)
 
 /** The template that comes with the server. `@BODY@` is filled in. */
 export const TEMPLATE = readFileSync(new URL('./resume.tex', import.meta.url), 'utf8')
@@ -51,7 +56,20 @@ export interface RenderOptions {
  * Renders the resume on at most two pages. Throws Failure unsupported_character, naming field and character, or
  * resume_too_long, and no other for what a valid profile may hold.
  */
-export function renderLatex(
+export function renderLatex(resume: Resume, options: RenderOptions): LatexDocument {
+  const beganAt = performance.now()
+  let outcome: 'ok' | 'failed' = 'failed'
+  try {
+    const document = render(resume, options)
+    outcome = 'ok'
+    return document
+  } finally {
+    const template = (options.template ?? TEMPLATE) === TEMPLATE ? 'resume' : 'own'
+    duration.observe({ template, outcome, synthetic: isSynthetic() }, (performance.now() - beganAt) / 1_000)
+  }
+}
+
+function render(
   resume: Resume,
   { typeface, template = TEMPLATE, profile, fitOf, spare = 0 }: RenderOptions,
 ): LatexDocument {

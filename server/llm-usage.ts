@@ -20,11 +20,18 @@ interface Told {
   completion_tokens_details?: { reasoning_tokens?: unknown } | null
 }
 
+/** What was read and written, as far as it is told; `total` where both are. */
+export interface Usage {
+  input: number | undefined
+  output: number | undefined
+  total: number | undefined
+}
+
 /**
- * Puts the usage on the span and returns all tokens together. What is missing, negative, no whole number, or more than
- * could be is left off the span; undefined then, so that the caller estimates.
+ * Puts the usage on the span. What is missing, negative, no whole number, or more than
+ * could be is left off the span, and undefined, so that the caller estimates.
  */
-export function recordUsage(span: Span, told: Told | null | undefined, prompt: number, maxOutput: number) {
+export function recordUsage(span: Span, told: Told | null | undefined, prompt: number, maxOutput: number): Usage {
   // A character can be several tokens, but not many; endpoints may think a little longer than they were allowed.
   const input = countUpTo(told?.prompt_tokens, prompt * 4 + 1_000)
   const output = countUpTo(told?.completion_tokens, maxOutput * 4)
@@ -34,7 +41,7 @@ export function recordUsage(span: Span, told: Told | null | undefined, prompt: n
   if (output !== undefined) span.setAttribute(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, output)
   if (cached !== undefined) span.setAttribute(ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cached)
   if (reasoning !== undefined) span.setAttribute(ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning)
-  return input === undefined || output === undefined ? undefined : input + output
+  return { input, output, total: input === undefined || output === undefined ? undefined : input + output }
 }
 
 function countUpTo(value: unknown, most: number): number | undefined {

@@ -4,6 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
+import { METRICS } from '../metric-names.ts'
+import { histogram } from '../metrics.ts'
 import {
   ATTR_GEN_AI_OPERATION,
   ATTR_GEN_AI_OUTPUT_TYPE,
@@ -23,10 +25,12 @@ import {
   ATTR_SERVER_ADDRESS,
   ATTR_SERVER_PORT,
 } from '../names.ts'
+import { isSynthetic } from '../synthetic.ts'
 import { Breaker } from './breaker.ts'
+import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
 import { failureOf, outcomeOf, waitBefore } from './llm-fault.ts'
-import { recordUsage, tokensIn } from './llm-usage.ts'
+import { recordUsage, tokensIn, type Usage } from './llm-usage.ts'
 import { Patience } from './patience.ts'
 import { recordFailure } from './span-failure.ts'
 import { Turns } from './turns.ts'
@@ -76,6 +80,10 @@ const PROVIDERS: [host: RegExp, provider: string][] = [
 ]
 
 const tracer = trace.getTracer('pass-ats.llm')
+const duration = histogram(METRICS.llmDuration)
+const firstChunk = histogram(METRICS.llmFirstChunk)
+const tokenUsage = histogram(METRICS.llmTokens)
+const speed = histogram(METRICS.llmSpeed)
 
 export class Llm {
   readonly #client: OpenAI
@@ -146,7 +154,7 @@ export class Conversation {
     const { hostname, port, protocol } = new URL(this.#options.baseUrl)
     const attributes = {
       [ATTR_GEN_AI_OPERATION]: 'chat',
-      [ATTR_GEN_AI_PROVIDER]: PROVIDERS.find(([host]) => host.test(hostname))?.[1] ?? 'openai',
+      [ATTR_GEN_AI_PROVIDER]: providerOf(this.#options.baseUrl),
       [ATTR_OPENAI_API_TYPE]: 'chat_completions',
       [ATTR_GEN_AI_REQUEST_MODEL]: this.#options.model,
       [ATTR_GEN_AI_REQUEST_MAX_TOKENS]: MAX_OUTPUT_TOKENS,
@@ -176,13 +184,19 @@ export class Conversation {
       span.setAttribute(ATTR_LLM_RETRIES, attempt - 1)
       const done = this.#breaker.enter()
       if (!done) throw new Failure('llm_unavailable', { reason: 'resting' })
+      const askedAt = performance.now()
+      // Each request of its own: one that was refused and then answered is a refusal, too.
+      const count = (code: FailureCode | '') =>
+        duration.observe({ ...this.#labels(), error_type: code }, (performance.now() - askedAt) / 1_000)
       try {
         const answer = parseAnswer(await this.#stream(question, span), question.shape)
         done('answered')
+        count('')
         return answer
       } catch (error) {
         const failure = this.#patience.verdict() ?? failureOf(error)
         done(outcomeOf(failure))
+        count(failure.code)
         const wait = waitBefore(attempt, failure)
         if (wait === undefined) throw failure
         await delay(wait, undefined, { signal: this.#patience.signal }).catch(() => {
@@ -190,6 +204,24 @@ export class Conversation {
         })
       }
     }
+  }
+
+  #labels() {
+    return {
+      gen_ai_operation_name: 'chat',
+      gen_ai_provider_name: providerOf(this.#options.baseUrl),
+      gen_ai_request_model: this.#options.model,
+      synthetic: isSynthetic(),
+    }
+  }
+
+  /** As the endpoint tells them, not as they are estimated. */
+  #countTokens(used: Usage | undefined, writingMs: number): void {
+    const labels = this.#labels()
+    if (used?.input !== undefined) tokenUsage.observe({ ...labels, gen_ai_token_type: 'input' }, used.input)
+    if (used?.output === undefined) return
+    tokenUsage.observe({ ...labels, gen_ai_token_type: 'output' }, used.output)
+    if (writingMs > 0) speed.observe(labels, used.output / (writingMs / 1_000))
   }
 
   #request({ system, turns, shape, shapeName }: Question): OpenAI.ChatCompletionCreateParamsStreaming {
@@ -217,7 +249,7 @@ export class Conversation {
     let heardAt: number | undefined
     let toldAt = askedAt
     let finishReason: string | undefined
-    let used: number | undefined
+    let used: Usage | undefined
     question.onText?.('')
     this.#patience.heard()
     try {
@@ -227,6 +259,7 @@ export class Conversation {
         this.#patience.heard()
         if (heardAt === undefined) {
           heardAt = performance.now()
+          firstChunk.observe(this.#labels(), (heardAt - askedAt) / 1_000)
           span.setAttribute(ATTR_GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, (heardAt - askedAt) / 1000)
           recordResponse(span, chunk)
         }
@@ -243,9 +276,10 @@ export class Conversation {
       }
     } finally {
       this.#patience.rest()
+      this.#countTokens(used, heardAt === undefined ? 0 : performance.now() - heardAt)
       // Also of an answer that was cut off, or that nobody waited for: it is paid for.
       if (heardAt !== undefined || this.#patience.verdict()?.isStop)
-        this.tokens += used ?? tokensIn(promptLength + answer.length)
+        this.tokens += used?.total ?? tokensIn(promptLength + answer.length)
       if (isName(finishReason)) span.setAttribute(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason])
     }
     // An abort ends the iteration without throwing, so a half answer looks like a whole one here.
@@ -258,6 +292,11 @@ export class Conversation {
     if (finishReason !== 'stop') throw new Failure('llm_invalid_output', { reason: 'cut_off' })
     return answer
   }
+}
+
+function providerOf(baseUrl: string): string {
+  const { hostname } = new URL(baseUrl)
+  return PROVIDERS.find(([host]) => host.test(hostname))?.[1] ?? 'openai'
 }
 
 function parseAnswer<T extends z.ZodType>(answer: string, shape: T): z.infer<T> {

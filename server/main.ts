@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { serve } from '@hono/node-server'
+import { serveMetrics } from '../metrics.ts'
+import { SERVICE_SERVER } from '../names.ts'
+import manifest from '../package.json' with { type: 'json' }
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
@@ -29,6 +32,12 @@ import { Working } from './working.ts'
 
 const config = readConfig(process.env)
 const log = createLog(config.logLevel)
+const metrics = await serveMetrics(config.metrics, { service: SERVICE_SERVER, version: manifest.version }).catch(
+  (error) => {
+    log.fatal({ code: 'code' in error ? error.code : undefined }, 'metrics could not be served')
+    process.exit(1)
+  },
+)
 
 await mkdir(config.distDir, { recursive: true })
 const toolchain = config.toolchainPath
@@ -90,15 +99,20 @@ await clear()
 setInterval(() => clear().catch((err) => log.error({ err }, 'not cleared, will try again')), 3_600_000).unref()
 
 const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ address, port }) => {
-  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+  const url = urlOf(address, port)
+  const metricsUrl = `${urlOf(config.metrics.host, metrics.port)}/metrics`
   webhooks.wake()
-  log.info({ url, tailor: config.llm ? 'llm' : 'deterministic' }, 'server listening')
-  process.send?.({ type: 'listening', url })
+  log.info({ url, metrics_url: metricsUrl, tailor: config.llm ? 'llm' : 'deterministic' }, 'server listening')
+  process.send?.({ type: 'listening', url, metricsUrl })
 })
 server.on('error', (error) => {
   log.fatal({ code: 'code' in error ? error.code : undefined }, 'server could not listen')
   process.exit(1)
 })
+
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
 
 let stopping = false
 async function stop() {
@@ -117,6 +131,7 @@ async function stop() {
   await webhooks.stop()
   await stopTelemetry()
   db.close()
+  metrics.close()
   process.exit(0)
 }
 process.on('SIGTERM', stop)

@@ -2,6 +2,8 @@
 
 import { trace } from '@opentelemetry/api'
 import { getDocumentProxy, getResolvedPDFJS } from 'unpdf'
+import { METRICS } from '../metric-names.ts'
+import { counter, histogram } from '../metrics.ts'
 import {
   ATTR_PDF_CHECKS_FAILED,
   ATTR_PDF_CHECKS_PASSED,
@@ -9,9 +11,15 @@ import {
   ATTR_PDF_SIZE,
   ATTR_PDF_TEXT_LENGTH,
 } from '../names.ts'
+import { isSynthetic } from '../synthetic.ts'
 import { Failure } from './failure.ts'
 import { MAX_PAGES } from './fit.ts'
 import type { LatexDocument } from './latex.ts'
+
+const validations = counter(METRICS.pdfValidations)
+const duration = histogram(METRICS.pdfValidationDuration)
+const size = histogram(METRICS.pdfSize)
+const pages = histogram(METRICS.pdfPages)
 
 const MAX_BYTES = 2 * 1024 * 1024
 
@@ -46,12 +54,24 @@ export type Expected = Pick<LatexDocument, 'mustContain' | 'links' | 'outline' |
  * and recorded; a PDF that fails one is never delivered: Failure('pdf_invalid') with the first failed as its reason.
  */
 export async function validatePdf(pdf: Uint8Array, expected: Expected): Promise<CheckedPdf> {
+  const beganAt = performance.now()
   const checked = await checkPdf(pdf, expected)
+  count(checked, (performance.now() - beganAt) / 1_000)
   const named = (outcome: string) => checked.checks.filter((each) => each.outcome === outcome).map(({ check }) => check)
   const failed = named('failed')
   trace.getActiveSpan()?.setAttributes({ [ATTR_PDF_CHECKS_PASSED]: named('passed'), [ATTR_PDF_CHECKS_FAILED]: failed })
   if (failed[0]) throw new Failure('pdf_invalid', { reason: failed[0], cause: checked.cause })
   return checked
+}
+
+function count({ checks, sizeBytes, pages: pageCount }: CheckedPdf, seconds: number): void {
+  const synthetic = isSynthetic()
+  for (const { check, outcome } of checks) validations.add({ check, outcome, synthetic })
+  const outcome = checks.every((each) => each.outcome === 'passed') ? 'passed' : 'failed'
+  duration.observe({ outcome, synthetic }, seconds)
+  size.observe({ synthetic }, sizeBytes)
+  // Nobody knows how many it has that cannot be opened.
+  if (pageCount > 0) pages.observe({ synthetic }, pageCount)
 }
 
 /** Asks all checks, records pages, size and length of the text on the span, and judges nothing. Never throws. */

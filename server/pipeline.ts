@@ -3,14 +3,18 @@
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { type Context, context, type Link, trace } from '@opentelemetry/api'
 import type { Logger } from 'pino'
+import { METRICS } from '../metric-names.ts'
+import { histogram } from '../metrics.ts'
 import { ATTR_STAGE, SPAN_COMPILE, SPAN_LATEX, SPAN_LLM, SPAN_VALIDATE } from '../names.ts'
-import type { ServerStage } from './contract.ts'
+import type { FailureCode, ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
 import { MAX_PAGES } from './fit.ts'
 import { keywordsOf, score } from './keywords.ts'
 import { type LatexDocument, renderLatex } from './latex.ts'
 import { countPages, validatePdf } from './pdf.ts'
+import { SYNTHETIC } from './quota.ts'
 import type { GenerateRequest } from './request-contract.ts'
+import { outcomeOf } from './run-counts.ts'
 import type { RunLog } from './runs.ts'
 import { recordFailure } from './span-failure.ts'
 import { type Model, type Resume, tailor } from './tailor.ts'
@@ -25,6 +29,7 @@ const SPAN_OF: Record<ServerStage, string> = {
 }
 
 const tracer = trace.getTracer('pass-ats.pipeline')
+const stages = histogram(METRICS.stageDuration, { stage: ['queue', 'llm', 'latex', 'compile', 'validate'] })
 
 export interface Pipeline {
   /** Without one, rules choose. */
@@ -60,20 +65,36 @@ export async function runPipeline(
 ): Promise<void> {
   const { signal } = run.abort
   const runLog = log.child({ run: run.id, request_id: run.requestId })
+  const queue = createQueueClock()
   const begin = (name: ServerStage) => run.append({ type: 'stage', stage: name, state: 'started' })
   const stage = async <T>(name: ServerStage, work: () => Promise<T>): Promise<T> => {
     // Between two stages nothing would notice that the run has been stopped.
     if (signal.aborted) throw Failure.ofAbort(signal)
-    const result = await inStage(name, parent, cause, work, runLog)
+    const began = { at: performance.now(), waitedMs: queue.waitedMs() }
+    const count = (code?: FailureCode) => {
+      const ms = performance.now() - began.at - (queue.waitedMs() - began.waitedMs)
+      stages.observe({ stage: name, outcome: outcomeOf(code), synthetic: run.synthetic }, ms / 1_000, run.id)
+    }
+    const result = await inStage(name, parent, cause, work, runLog).catch((error) => {
+      count(Failure.from(error).code)
+      throw error
+    })
+    count()
     run.append({ type: 'stage', stage: name, state: 'finished' })
     return result
   }
   try {
     const resume = await stage('llm', () =>
       tailor(request, model, signal, {
-        install: run.owner,
-        onQueued: (ahead) => run.append({ type: 'queued', ahead }),
-        onTurn: () => begin('llm'),
+        install: run.synthetic ? SYNTHETIC : run.owner,
+        onQueued: (ahead) => {
+          queue.waits()
+          run.append({ type: 'queued', ahead })
+        },
+        onTurn: () => {
+          queue.goesOn()
+          begin('llm')
+        },
         onWriting: (statements, correcting) => run.append({ type: 'writing', statements, correcting }),
       }),
     )
@@ -92,8 +113,12 @@ export async function runPipeline(
         trust: 'own',
         fields,
         signal,
-        onQueued: (ahead) => run.append({ type: 'queued', ahead }),
+        onQueued: (ahead) => {
+          queue.waits()
+          run.append({ type: 'queued', ahead })
+        },
         onTurn: () => {
+          queue.goesOn()
           if (!compiling) begin('compile')
           compiling = true
         },
@@ -123,10 +148,29 @@ export async function runPipeline(
     run.append({ type: 'failed', failure: Failure.from(error).toBody() })
   }
   const { end } = run
+  const ended = { outcome: outcomeOf(end?.type === 'failed' ? end.failure.code : undefined), synthetic: run.synthetic }
+  stages.observe({ stage: 'queue', ...ended }, queue.waitedMs() / 1_000, run.id)
   // Stopped while the PDF was on its way to its place: nobody will ask for it.
   if (end?.type !== 'done') await removePdf(run)
   const outcome = end?.type === 'failed' ? end.failure.code : 'done'
   context.with(parent, () => runLog.info({ outcome, attempt: run.attempt, ms: run.ageMs }, 'run ended'))
+}
+
+/** How long a run has waited for its turns, all together: no stage's time. */
+function createQueueClock() {
+  let waitedMs = 0
+  let since: number | undefined
+  return {
+    /** It waits, from now or from before. */
+    waits: () => {
+      since ??= performance.now()
+    },
+    goesOn: () => {
+      waitedMs += since === undefined ? 0 : performance.now() - since
+      since = undefined
+    },
+    waitedMs: () => waitedMs + (since === undefined ? 0 : performance.now() - since),
+  }
 }
 
 // What was reckoned to fit and did not is over by a few rows of 12 points.

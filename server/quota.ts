@@ -4,7 +4,13 @@
  */
 
 import type { DatabaseSync } from 'node:sqlite'
+import { METRICS } from '../metric-names.ts'
+import { counter, gauge } from '../metrics.ts'
 import { inTransaction } from './database.ts'
+
+const quotaUsed = gauge(METRICS.quotaUsed)
+const quotaLimit = gauge(METRICS.quotaLimit)
+const decisions = counter(METRICS.rateLimitDecisions)
 
 export interface QuotaOptions {
   /** Tokens a day. */
@@ -29,6 +35,8 @@ export interface Reservation {
 const DAY_MS = 86_400_000
 /** The row of all together. No install has this ID: the relay's are UUIDs, and a relay's own request has ''. */
 const OVERALL = '*'
+/** In place of an install, that of all synthetic checks: they have one install's share, and use nothing of the others'. */
+export const SYNTHETIC = '+'
 /** Shown for the first resume of a day, when nothing is known of it. */
 const TYPICAL_TOKENS = 4_000
 
@@ -39,13 +47,18 @@ export class TokenQuota {
   constructor(db: DatabaseSync, options: QuotaOptions) {
     this.#db = db
     this.#options = options
+    quotaUsed.whenAsked(() => {
+      quotaUsed.set({ quota: 'llm_tokens' }, this.#used(this.#day(), OVERALL).tokens)
+      quotaLimit.set({ quota: 'llm_tokens' }, options.overallTokens)
+    }, 'llm')
   }
 
   /** Sets so many tokens aside for the install, or says which of the two quotas has less left. Throws what SQLite throws. */
   reserve(install: string, tokens: number): Reservation | { exhausted: 'install' | 'overall' } {
     const day = this.#day()
-    if (this.#used(day, install).tokens + tokens > this.#options.installTokens) return { exhausted: 'install' }
-    if (this.#used(day, OVERALL).tokens + tokens > this.#options.overallTokens) return { exhausted: 'overall' }
+    const exhausted = this.#exhausted(day, install, tokens)
+    decisions.add({ limiter: 'llm', decision: exhausted ? 'denied' : 'allowed', synthetic: install === SYNTHETIC })
+    if (exhausted) return { exhausted }
     this.#add(day, install, tokens, 0)
     let open = true
     return {
@@ -63,10 +76,17 @@ export class TokenQuota {
     const own = this.#used(day, install)
     const all = this.#used(day, OVERALL)
     const typical = Math.max(1, Math.round(own.resumes > 0 ? own.tokens / own.resumes : TYPICAL_TOKENS))
-    const free = Math.min(this.#options.installTokens - own.tokens, this.#options.overallTokens - all.tokens)
+    const ofAll = install === SYNTHETIC ? Number.POSITIVE_INFINITY : this.#options.overallTokens - all.tokens
+    const free = Math.min(this.#options.installTokens - own.tokens, ofAll)
     // The last one needs room for the most it could take, not for what it will take.
     const left = free < tokensOfOne ? 0 : 1 + Math.floor((free - tokensOfOne) / typical)
     return { left, resetsAt: (day + 1) * DAY_MS }
+  }
+
+  #exhausted(day: number, install: string, tokens: number): 'install' | 'overall' | undefined {
+    if (this.#used(day, install).tokens + tokens > this.#options.installTokens) return 'install'
+    if (install === SYNTHETIC) return undefined
+    return this.#used(day, OVERALL).tokens + tokens > this.#options.overallTokens ? 'overall' : undefined
   }
 
   #day(): number {
@@ -85,7 +105,7 @@ export class TokenQuota {
       INSERT INTO model_use (day, install, tokens, resumes) VALUES (?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET tokens = max(0, tokens + excluded.tokens), resumes = resumes + excluded.resumes`)
     inTransaction(this.#db, () => {
-      for (const who of [install, OVERALL]) add.run(day, who, tokens, resumes)
+      for (const who of install === SYNTHETIC ? [install] : [install, OVERALL]) add.run(day, who, tokens, resumes)
       // Yesterday is nobody's business any more.
       this.#db.prepare('DELETE FROM model_use WHERE day < ?').run(this.#day())
     })

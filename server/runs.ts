@@ -3,10 +3,20 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { METRICS } from '../metric-names.ts'
+import { gauge } from '../metrics.ts'
 import type { Run, RunEvent } from './contract.ts'
 import { Failure, type Stop } from './failure.ts'
+import { countEnd } from './run-counts.ts'
 import type { RunStore, StoredRun } from './run-store.ts'
 
+const active = gauge(METRICS.runsActive)
+
+/**
+ * What the owner of a check's run begins with: so it is known of it after a restart, too. No install's ID does, for the
+ * relay makes them.
+ */
+export const SYNTHETIC_OWNER = 'synthetic:'
 /** Ended runs in memory at most, with what the store does not have: the details of failures. */
 const MAX_ENDED = 500
 /** Runs under way at most: with 512 KiB of request each, 64 MiB; at two PDFs a second, a wait of a minute. */
@@ -19,7 +29,7 @@ const MAX_ATTEMPTS = 20
 const IDS_PER_ATTEMPT = 10_000
 
 /** Where a run comes from: what is only known while its process lives. */
-export type Origin = Partial<Pick<RunLog, 'requestId' | 'waitingSpanId'>>
+export type Origin = Partial<Pick<RunLog, 'requestId' | 'waitingSpanId' | 'elapsedMs'>>
 type OnEnd = (run: RunLog, events: readonly RunEvent[]) => void
 export type Ended = Extract<RunEvent, { type: 'done' | 'failed' }>
 
@@ -32,6 +42,8 @@ export class RunLog {
   readonly requestId: string | undefined
   /** The span that waits for it, as its browser names it; '' where nobody has. */
   readonly waitingSpanId: string
+  /** From the click to the request, milliseconds, where the browser has told. */
+  readonly elapsedMs: number | undefined
   readonly attempt: number
   /** Of the first event in the log. */
   readonly firstId: number
@@ -46,13 +58,14 @@ export class RunLog {
   constructor(
     stored: StoredRun,
     distDir: string,
-    { requestId, waitingSpanId = '' }: Origin = {},
+    { requestId, waitingSpanId = '', elapsedMs }: Origin = {},
     onEnd: OnEnd = () => {},
   ) {
     this.id = stored.id
     this.owner = stored.owner
     this.requestId = requestId
     this.waitingSpanId = waitingSpanId
+    this.elapsedMs = elapsedMs
     this.attempt = stored.attempt
     this.firstId = stored.firstId
     this.startedAt = stored.startedAt
@@ -68,6 +81,11 @@ export class RunLog {
   /** How it ended, once it has. */
   get end(): Ended | undefined {
     return this.last && isEnd(this.last) ? this.last : undefined
+  }
+
+  /** Whether a check has started it, and no person. */
+  get synthetic(): boolean {
+    return this.owner.startsWith(SYNTHETIC_OWNER)
   }
 
   /** The server's end was its end, so that it may be run once more. */
@@ -156,6 +174,7 @@ export class Runs {
   constructor(options: RunsOptions) {
     this.#options = options
     this.#now = options.now ?? Date.now
+    active.whenAsked(() => active.set({}, this.#active))
     for (const stored of options.store.open()) {
       // Its events are gone, and who has seen them must hear of the end: its id is the last that the attempt has.
       this.#log({ ...stored, firstId: stored.attempt * IDS_PER_ATTEMPT, events: [] }).stop('interrupted')
@@ -214,6 +233,12 @@ export class Runs {
     clearTimeout(this.#deadlines.get(run))
     this.#deadlines.delete(run)
     const endedAt = this.#now()
+    const code = end.type === 'failed' ? end.failure.code : undefined
+    const { id, synthetic } = run
+    // One that may run again has not ended for its browser, which asks for it anew. It counts all the same, since a server
+    // that dies of every run must not look well; but its time is not over.
+    const elapsedMs = run.canRunAgain ? undefined : run.elapsedMs
+    countEnd({ code, ageMs: endedAt - run.startedAt, elapsedMs, synthetic, id })
     const alongside = () => this.#options.onEnd?.(run, end, endedAt)
     this.#write(run, () => this.#options.store.end(run, events, endedAt, alongside))
   }

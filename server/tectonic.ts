@@ -5,6 +5,8 @@ import { access, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Span, SpanKind, trace } from '@opentelemetry/api'
+import { METRICS } from '../metric-names.ts'
+import { counter, gauge, histogram } from '../metrics.ts'
 import {
   ATTR_COMPILE_CPU_TIME,
   ATTR_COMPILE_FORMAT,
@@ -17,6 +19,7 @@ import {
   ATTR_PROCESS_PID,
   SPAN_TECTONIC,
 } from '../names.ts'
+import { isSynthetic } from '../synthetic.ts'
 import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
 import { Precedence } from './precedence.ts'
@@ -57,6 +60,11 @@ export interface CompileOptions {
   /** Hears that the wait, if there was one, is over. */
   onTurn?: () => void
 }
+
+const duration = histogram(METRICS.compileDuration)
+const memory = histogram(METRICS.compileMemory)
+const cpu = counter(METRICS.compileCpu)
+const waiting = gauge(METRICS.compileWaiting)
 
 const MAIN = 'resume.tex'
 const MAX_PASSES = 6 // Tectonic's own bound
@@ -104,6 +112,7 @@ export class Tectonic {
     this.#timeoutMs = options.timeoutMs
     this.#own = new Turns(options)
     this.#foreign = new Turns({ ...options, concurrency: Math.ceil(options.concurrency / 2) })
+    waiting.whenAsked(() => waiting.set({}, this.#own.waiting + this.#foreign.waiting))
     this.#format = (options.format ?? Promise.resolve(undefined)).finally(() => {
       this.#prepared = true
     })
@@ -138,16 +147,21 @@ export class Tectonic {
     }
     const tracer = trace.getTracer('pass-ats-server')
     return tracer.startActiveSpan(SPAN_TECTONIC, { kind: SpanKind.CLIENT, attributes }, async (span) => {
+      const beganAt = performance.now()
+      const ended = (outcome: string) => {
+        span.setAttribute(ATTR_COMPILE_OUTCOME, outcome)
+        duration.observe({ outcome, synthetic: isSynthetic() }, (performance.now() - beganAt) / 1_000)
+      }
       try {
         const compile = () => this.#inJobFolder(work, signal, span)
         const compiled = await (work.trust === 'own' ? this.#precedence.first(compile) : compile())
-        span.setAttribute(ATTR_COMPILE_OUTCOME, 'ok')
+        ended('ok')
         return compiled
       } catch (error) {
         const failure = Failure.from(error)
         // The code and the line, and nothing that TeX said: its messages quote the resume.
         recordFailure(span, failure, failure.code)
-        span.setAttribute(ATTR_COMPILE_OUTCOME, failure.isStop ? 'interrupted' : (OUTCOMES[failure.code] ?? 'crash'))
+        ended(failure.isStop ? 'interrupted' : (OUTCOMES[failure.code] ?? 'crash'))
         throw failure
       } finally {
         span.end()
@@ -243,8 +257,14 @@ function record(span: Span, { pid, code, cpuSeconds, peakMemoryBytes }: Ended, p
   span.setAttribute(ATTR_COMPILE_PASSES, passes)
   if (pid !== undefined) span.setAttribute(ATTR_PROCESS_PID, pid)
   if (code !== undefined) span.setAttribute(ATTR_PROCESS_EXIT_CODE, code)
-  if (cpuSeconds !== undefined) span.setAttribute(ATTR_COMPILE_CPU_TIME, cpuSeconds)
-  if (peakMemoryBytes !== undefined) span.setAttribute(ATTR_COMPILE_MEMORY_PEAK, peakMemoryBytes)
+  const labels = { synthetic: isSynthetic() }
+  if (cpuSeconds !== undefined) {
+    span.setAttribute(ATTR_COMPILE_CPU_TIME, cpuSeconds)
+    cpu.add(labels, cpuSeconds)
+  }
+  if (peakMemoryBytes === undefined) return
+  span.setAttribute(ATTR_COMPILE_MEMORY_PEAK, peakMemoryBytes)
+  memory.observe(labels, peakMemoryBytes)
 }
 
 // Without the sandbox the folder was TeX's to write in, so a link in the PDF's place is not followed.

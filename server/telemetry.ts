@@ -19,6 +19,7 @@ import {
   SERVICE_SERVER,
 } from '../names.ts'
 import packageJson from '../package.json' with { type: 'json' }
+import { SyntheticProcessor } from '../synthetic.ts'
 import { allowInstrumentations, readConfig } from './config.ts'
 import { ParentsFirst } from './parents-first.ts'
 
@@ -48,6 +49,7 @@ const sdk = new NodeSDK({
     propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
   }),
   spanProcessors: [
+    new SyntheticProcessor(),
     new ClosedListProcessor(),
     // Half a second: support looks a run up while the person is still on the line.
     new ParentsFirst(

@@ -18,6 +18,11 @@ export class Turns {
     this.#queueLimit = queueLimit
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /**
    * Runs work when its turn comes. `onQueued` hears how many wait before it, each time that changes. Throws
    * Failure('overloaded') at once when the queue is full, Failure('interrupted'), or the signal's own, when aborted while waiting.

@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import { sign } from 'hono/jwt'
 import protobuf from 'protobufjs'
 import { expect, test } from 'vitest'
+import { counting } from '../../fixtures/metrics/scraped.ts'
 import { createApp } from '../app.ts'
 import { CONTENT_TYPES, encode } from '../otlp.ts'
 import {
@@ -22,7 +23,7 @@ import type { Reason } from './refusal.ts'
 const START = Date.UTC(2026, 0, 1)
 const HOUR_MS = 3_600_000
 const OTHER_SECRET = 'a secret that another relay signs with, no less long'
-const NO_LIMITS: Limits = { install: {}, address: {}, overall: {} }
+const NO_LIMITS: Limits = { install: {}, address: {}, overall: {}, synthetic: {} }
 const JSON_SPANS = { 'content-type': CONTENT_TYPES.json }
 
 /** Every route that needs a token. */
@@ -58,7 +59,12 @@ async function relay(config: Parameters<typeof sampleAccess>[0] = {}, clock = { 
     Buffer.from(
       encode(sampleRequest(Array.from({ length: count }, (_, n) => sampleSpan(`00f067aa0ba9${n + 1_000}`))), 'json'),
     )
-  return { app, access, store, clock, reached, send, spans, register: () => asInstall(send('/installs')) }
+  const counted = await counting()
+  /** Of this relay alone: how often who was turned away, by reason; and by which quota. */
+  const failures = (reason?: string) => counted('pass_auth_failures_total', reason === undefined ? {} : { reason })
+  const denied = (limiter: string) => counted('pass_rate_limit_decisions_total', { limiter, decision: 'denied' })
+  const register = () => asInstall(send('/installs'))
+  return { app, access, store, clock, reached, send, spans, register, counted, failures, denied }
 }
 
 const bearer = (token: unknown) => ({ authorization: `Bearer ${token}` })
@@ -71,7 +77,7 @@ const claims = (change: object = {}) => ({
 })
 
 test('POST /installs gives a token for an hour, a refresh token, and another install every time', async () => {
-  const { send, access } = await relay()
+  const { send, failures } = await relay()
   const answer = await send('/installs')
   expect(answer.status).toBe(201)
   expect(answer.headers.get('cache-control')).toBe('no-store')
@@ -86,7 +92,7 @@ test('POST /installs gives a token for an hour, a refresh token, and another ins
   const idIn = ({ token }: { token: string }) =>
     JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
   expect(idIn(first).sub).not.toBe(idIn(second).sub)
-  expect(Object.values(access.refusals)).toEqual(Object.values(access.refusals).map(() => 0))
+  expect(await failures()).toBe(0)
 })
 
 test('With its token an install gets everywhere, and with a refreshed one it is still the same install', async () => {
@@ -160,7 +166,7 @@ test.each<[string, () => Promise<string | undefined>, Reason]>([
     'token_wrong_kind',
   ],
 ])('With %s no closed route is reached, and the answer says why and what to do', async (_, make, reason) => {
-  const { send, access, reached, store } = await relay()
+  const { send, failures, counted, reached, store } = await relay()
   const authorization = await make()
   const headers: Record<string, string> = authorization === undefined ? {} : { authorization }
   for (const [method, path] of CLOSED) {
@@ -189,8 +195,8 @@ test.each<[string, () => Promise<string | undefined>, Reason]>([
   }
   expect(reached).toEqual([])
   expect(store.recent(1)).toEqual([])
-  expect(access.refusals).toMatchObject({ [reason]: CLOSED.length })
-  expect(Object.values(access.refusals).reduce((sum, count) => sum + count)).toBe(CLOSED.length)
+  expect([await failures(reason), await failures()]).toEqual([CLOSED.length, CLOSED.length])
+  expect(await counted('pass_auth_attempts_total', { outcome: 'refused' })).toBe(CLOSED.length)
 })
 
 test('Health, readiness, preflights and the console need no token', async () => {
@@ -233,7 +239,7 @@ test('While secrets are changed, tokens of the old one and of the new one are go
   expect([await status(before, young), await status(during, young), await status(after, young)]).toEqual([
     401, 200, 200,
   ])
-  expect(after.access.refusals.token_forged).toBe(1)
+  expect(await after.failures('token_forged')).toBe(2)
 })
 
 test.each([
@@ -252,9 +258,9 @@ test.each([
 
 test('A service sends spans by its key, without a quota, the old key and the new one; and gets nowhere else', async () => {
   const keys = ['new-key-of-the-collector-0123456789', 'old-key-of-the-collector-0123456789']
-  const { send, spans, access } = await relay({
+  const { send, spans, failures, counted } = await relay({
     serviceKeys: keys.map((key) => ({ name: 'collector', key })),
-    limits: { install: { spans: 1 }, address: { spans: 1 }, overall: { spans: 1 } },
+    limits: { install: { spans: 1 }, address: { spans: 1 }, overall: { spans: 1 }, synthetic: {} },
   })
   for (const key of keys) {
     const headers = { ...bearer(key), ...JSON_SPANS }
@@ -267,14 +273,15 @@ test('A service sends spans by its key, without a quota, the old key and the new
   }
   const wrong = { ...bearer(`${keys[0]}0`), ...JSON_SPANS }
   expect((await send('/v1/traces', { headers: wrong, body: spans(1) })).status).toBe(401)
-  expect(access.refusals).toMatchObject({ service_not_allowed: 10, token_malformed: 1 })
+  expect([await failures('service_not_allowed'), await failures('token_malformed')]).toEqual([10, 1])
+  expect(await counted('pass_auth_attempts_total', { outcome: 'accepted' })).toBe(6)
   expect(
     (await (await relay()).send('/v1/traces', { headers: { ...AS_SERVICE, ...JSON_SPANS }, body: spans(1) })).status,
   ).toBe(200)
 })
 
 test('An install that has used up its runs is told when there is one again, and others are not touched', async () => {
-  const { send, register, clock, access, reached } = await relay({ limits: { ...NO_LIMITS, install: { runs: 2 } } })
+  const { send, register, clock, denied, reached } = await relay({ limits: { ...NO_LIMITS, install: { runs: 2 } } })
   const [first, second] = [await register(), await register()]
   expect((await send('/generate', { headers: first })).status).toBe(200)
   expect((await send('/compile', { headers: first })).status).toBe(200)
@@ -300,12 +307,12 @@ test('An install that has used up its runs is told when there is one again, and 
   expect((await send('/generate', { headers: first })).status).toBe(429)
   // What a run's owner reads of it is never counted.
   expect((await send(`/runs/${TRACE_ID}/events`, { method: 'GET', headers: first })).status).toBe(200)
-  expect(access.refusals.quota_install).toBe(2)
+  expect(await denied('install')).toBe(2)
 })
 
 test('Spans are charged by bytes and, once they are known, by number; what is refused is neither stored nor charged', async () => {
   const limits = { ...NO_LIMITS, install: { spans: 10, bytes: 100_000 } }
-  const { send, register, spans, store, access } = await relay({ limits })
+  const { send, register, spans, store, denied } = await relay({ limits })
   const headers = { ...(await register()), ...JSON_SPANS }
   expect((await send('/v1/traces', { headers, body: spans(7) })).status).toBe(200)
   const before = store.trace(TRACE_ID)
@@ -335,7 +342,7 @@ test('Spans are charged by bytes and, once they are known, by number; what is re
     expect(tooMuch.status).toBe(429)
     expect(tooMuch.headers.get('ratelimit-policy')).toBe('"install-bytes";q=100000;w=3600;qu="content-bytes"')
   }
-  expect(access.refusals.quota_install).toBe(3)
+  expect(await denied('install')).toBe(3)
 })
 
 test('Of a length that was only announced nothing is charged', async () => {
@@ -355,7 +362,7 @@ test('Keeps are counted by install, and what all of an address or of everybody a
     ['address', 'runs', '/generate'],
     ['overall', 'runs', '/generate'],
   ] as const) {
-    const { send, register, access } = await relay({ limits: { ...NO_LIMITS, [level]: { [unit]: 2 } } })
+    const { send, register, denied } = await relay({ limits: { ...NO_LIMITS, [level]: { [unit]: 2 } } })
     const installs = [await register(), await register(), await register()]
     const asked = []
     for (const [n, headers] of installs.entries()) {
@@ -366,7 +373,7 @@ test('Keeps are counted by install, and what all of an address or of everybody a
     expect(asked).toEqual(
       level === 'install' ? [false, false, true, false, false, true, false, false, true] : [false, false, true],
     )
-    expect(access.refusals[`quota_${level}`]).toBe(asked.filter(Boolean).length)
+    expect(await denied(level)).toBe(asked.filter(Boolean).length)
     const elsewhere = await send(path, { headers: await register() }, '198.51.100.7')
     expect(elsewhere.status === 429).toBe(level === 'overall')
   }

@@ -6,6 +6,7 @@ const limits = (install: number, overall?: number): Limits => ({
   install: { runs: install },
   address: {},
   overall: overall === undefined ? {} : { runs: overall },
+  synthetic: {},
 })
 
 function quotas(of: Limits, maxBuckets?: number) {

@@ -1,21 +1,26 @@
-/** How much an install, a network address and everybody together may ask for within an hour: token buckets. */
+/**
+ * How much an install, a network address and everybody together may ask for within an hour: token buckets. And how much
+ * a synthetic check may, which is in nobody else's.
+ */
 
 /** What is counted. Registrations and renewals are those of installs; all others say what they are. */
 export const UNITS = ['bytes', 'spans', 'runs', 'keeps', 'registrations', 'renewals'] as const
 export type Unit = (typeof UNITS)[number]
-export const LEVELS = ['install', 'address', 'overall'] as const
+export const LEVELS = ['install', 'address', 'overall', 'synthetic'] as const
 export type Level = (typeof LEVELS)[number]
 /** Units an hour, which is also how many may be taken at once after an hour of silence. What is absent is not limited. */
 export type Limits = Record<Level, Partial<Record<Unit, number>>>
 
 /**
  * A browser makes 10 KB of spans in a run and sends few of them. An address may be an office, or a provider's whole
- * town. Overall is what one relay on a small machine takes without falling behind.
+ * town. Overall is what one relay on a small machine takes without falling behind. A synthetic check asks a few times a
+ * minute.
  */
 export const DEFAULT_LIMITS: Limits = {
   install: { bytes: 16_000_000, spans: 20_000, runs: 60, keeps: 20, renewals: 60 },
   address: { bytes: 160_000_000, spans: 200_000, runs: 300, keeps: 100, registrations: 200 },
   overall: { bytes: 4_000_000_000, spans: 5_000_000, runs: 2_000, keeps: 600, registrations: 5_000 },
+  synthetic: { bytes: 16_000_000, spans: 20_000, runs: 600, keeps: 60, registrations: 600, renewals: 600 },
 }
 
 const HOUR_MS = 3_600_000
@@ -43,7 +48,7 @@ export interface Exceeded {
 export type Holders = Partial<Record<Level, string>>
 
 export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX_BUCKETS) {
-  const buckets: Record<Level, Map<string, Bucket>> = { install: new Map(), address: new Map(), overall: new Map() }
+  const buckets = Object.fromEntries(LEVELS.map((level) => [level, new Map()])) as Record<Level, Map<string, Bucket>>
 
   /** What is in a bucket by now. */
   function leftIn(key: string, level: Level, limit: number): number {
@@ -98,6 +103,12 @@ export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX
       if (short) return short
       for (const { level, key, left } of bucketsOf(holders, unit)) fill(key, level, left - cost)
       return undefined
+    },
+
+    /** What a holder has used of what it may within an hour, and how much that is; undefined when it has no limit. */
+    usage(level: Level, holder: string, unit: Unit): { used: number; limit: number } | undefined {
+      const limit = limits[level][unit]
+      return limit === undefined ? undefined : { used: limit - leftIn(`${unit} ${holder}`, level, limit), limit }
     },
 
     /** Buckets that are remembered, over all levels. */

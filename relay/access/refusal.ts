@@ -23,6 +23,10 @@ export const REFUSALS = {
     status: 401,
     message: 'This relay has not signed that token. POST /installs gives one that it has.',
   },
+  synthetic_key_unknown: {
+    status: 401,
+    message: 'This is no key of a synthetic check. Without one, POST /installs gives a token to anybody.',
+  },
   service_not_allowed: {
     status: 403,
     message: 'A service key is for POST /v1/traces only. Everything else is for installs.',
@@ -30,15 +34,10 @@ export const REFUSALS = {
   quota_install: { status: 429, message: 'This browser has asked for too much within the hour.' },
   quota_address: { status: 429, message: 'Too much was asked for from this network address within the hour.' },
   quota_overall: { status: 429, message: 'The relay has been asked for more than it takes within the hour.' },
+  quota_synthetic: { status: 429, message: 'This synthetic check has asked for too much within the hour.' },
 } as const satisfies Record<string, { status: number; message: string }>
 
 export type Reason = keyof typeof REFUSALS
-/** How often each reason was given, since the start. */
-export type RefusalCounts = Record<Reason, number>
-
-export function noRefusals(): RefusalCounts {
-  return Object.fromEntries(Object.keys(REFUSALS).map((reason) => [reason, 0])) as RefusalCounts
-}
 
 /** A caller that is turned away. Answered, and counted, at the relay's edge. */
 export class Refused extends Error {

@@ -3,11 +3,18 @@
  *
  * It says that requests belong together, for quotas and for who may read a run; it is no proof of good will, because
  * anybody may register. One install is not revoked alone: it would register anew. All are, when secrets are replaced.
+ * That of a synthetic check says so, which nobody can add to a token of theirs.
  */
 import { sign, verify } from 'hono/jwt'
 import { JwtTokenSignatureMismatched } from 'hono/utils/jwt/types'
 import type { InstallAccess } from '../access-contract.ts'
 import { Refused } from './refusal.ts'
+
+/** Who a token is for: a random ID; of a synthetic check, also its name. */
+export interface Install {
+  id: string
+  synthetic: string | undefined
+}
 
 /** How long a token is good, and how long what renews it: a browser that is not used for so long starts anew. */
 const VALID_S = { access: 3_600, refresh: 90 * 86_400 }
@@ -23,11 +30,12 @@ export function createTokens(secrets: readonly string[], now: () => number) {
   )
   const seconds = () => Math.floor(now() / 1_000)
 
-  async function make(installId: string, kind: Kind): Promise<string> {
+  async function make({ id, synthetic }: Install, kind: Kind): Promise<string> {
     const [first] = keys
     if (!first) throw new Error('There is no secret to sign tokens with.')
     const iat = seconds()
-    return sign({ sub: installId, kind, iat, exp: iat + VALID_S[kind] }, await first, 'HS256')
+    const claims = { sub: id, kind, iat, exp: iat + VALID_S[kind], ...(synthetic === undefined ? {} : { synthetic }) }
+    return sign(claims, await first, 'HS256')
   }
 
   /** The claims, when any of the secrets has signed them. WebCrypto compares signatures in constant time. */
@@ -46,22 +54,22 @@ export function createTokens(secrets: readonly string[], now: () => number) {
 
   return {
     /** A token for the install, and what renews it. */
-    async issue(installId: string): Promise<InstallAccess> {
+    async issue(install: Install): Promise<InstallAccess> {
       return {
-        token: await make(installId, 'access'),
+        token: await make(install, 'access'),
         expiresAt: new Date((seconds() + VALID_S.access) * 1_000).toISOString(),
         expiresInS: VALID_S.access,
-        refresh: await make(installId, 'refresh'),
+        refresh: await make(install, 'refresh'),
       }
     },
 
     /** The install that a token was given to. Throws {@link Refused}. */
-    async installOf(token: string, kind: Kind): Promise<string> {
-      const { sub, kind: actual, exp } = await claims(token)
+    async installOf(token: string, kind: Kind): Promise<Install> {
+      const { sub, kind: actual, exp, synthetic } = await claims(token)
       if (typeof sub !== 'string' || typeof exp !== 'number') throw new Refused('token_malformed')
       if (actual !== kind) throw new Refused('token_wrong_kind')
       if (exp <= seconds()) throw new Refused('token_expired')
-      return sub
+      return { id: sub, synthetic: typeof synthetic === 'string' ? synthetic : undefined }
     },
   }
 }

@@ -1,5 +1,10 @@
 /** How long to leave a failing destination alone. */
 
+import { METRICS } from '../../metric-names.ts'
+import { gauge } from '../../metrics.ts'
+
+const stateGauge = gauge(METRICS.breaker)
+
 /** Waiting times, milliseconds. */
 export interface Patience {
   /** Before the first repetition; doubles with each. */
@@ -12,6 +17,7 @@ export interface Patience {
  * way, and what becomes of it decides.
  */
 export type BreakerState = 'closed' | 'open' | 'half_open'
+const STATES: readonly BreakerState[] = METRICS.breaker.labels.state
 
 /** Failures in a row after which the breaker opens. */
 const FAILURES = 5
@@ -19,6 +25,9 @@ const FAILURES = 5
 export function createBreaker({ firstMs, maxMs }: Patience) {
   let failures = 0
   let state: BreakerState = 'closed'
+  stateGauge.whenAsked(() => {
+    for (const name of STATES) stateGauge.set({ breaker: 'backend', state: name }, Number(name === state))
+  }, 'backend')
   return {
     state: () => state,
     failures: () => failures,

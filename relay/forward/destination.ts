@@ -3,6 +3,8 @@ import { promisify } from 'node:util'
 import { type InputType, gzip as zlibGzip } from 'node:zlib'
 import { context } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
+import { METRICS } from '../../metric-names.ts'
+import { histogram } from '../../metrics.ts'
 import type { ForwardConfig } from '../config.ts'
 import { CONTENT_TYPES, type Encoding } from '../otlp.ts'
 
@@ -29,12 +31,13 @@ export type Outcome =
 /** Sends one body, not compressed yet. Never throws. */
 export type Send = (body: Uint8Array, encoding: Encoding) => Promise<Outcome>
 
+const duration = histogram(METRICS.exportDuration)
 const gzip: (body: InputType) => Promise<Buffer> = promisify(zlibGzip)
 
 /** `instanceId` is who sends; `halt` ends what is under way. */
 export function createSend(config: ForwardConfig, instanceId: string, halt: AbortSignal, now = Date.now): Send {
   const { url, headers, timeoutMs, gzipped } = config
-  return (body, encoding) =>
+  const send: Send = (body, encoding) =>
     // Suppressed: a span about forwarding spans would be stored and forwarded, for ever.
     context.with(suppressTracing(context.active()), async (): Promise<Outcome> => {
       try {
@@ -62,6 +65,13 @@ export function createSend(config: ForwardConfig, instanceId: string, halt: Abor
         return { kind: 'failed', why: reasonOf(error) }
       }
     })
+
+  return async (body, encoding) => {
+    const beganAt = performance.now()
+    const outcome = await send(body, encoding)
+    duration.observe({ outcome: outcome.kind }, (performance.now() - beganAt) / 1_000)
+    return outcome
+  }
 }
 
 /** `ECONNREFUSED`, `TimeoutError`: what fetch has wrapped says more than its own name, and no address. */

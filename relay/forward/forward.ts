@@ -6,6 +6,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { METRICS } from '../../metric-names.ts'
+import { counter, gauge } from '../../metrics.ts'
 import type { ForwardConfig } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { Letter } from '../store/kept.ts'
@@ -19,6 +21,9 @@ export interface Route extends ForwardConfig {
   /** Random, another one after each start. */
   instanceId: string
 }
+
+const behind = gauge(METRICS.relayBehind)
+const spansBy = counter(METRICS.relaySpans)
 
 const PATIENCE: Patience = { firstMs: 1_000, maxMs: 30_000 }
 /** Letters that wait for a disk which takes no write. With more than these, it is waited for. */
@@ -72,6 +77,7 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
     protocol: route.protocol,
     onUnreadable(error, spans) {
       unreadable += spans
+      spansBy.add({ result: 'dropped', reason: 'unreadable' }, spans)
       log.error({ err: error, spans }, 'spans in the store cannot be read, not forwarded')
     },
   }
@@ -118,6 +124,7 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
     const spans = batch.parts.reduce((sum, part) => sum + part.spans, 0)
     if (outcome.kind === 'taken') {
       forwarded += spans
+      spansBy.add({ result: 'forwarded', reason: 'none' }, spans)
       return true
     }
     if (batch.parts.length > 1) {
@@ -126,6 +133,7 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
       return true
     }
     refused += spans
+    spansBy.add({ result: 'dropped', reason: 'refused_by_backend' }, spans)
     const { status, reason } = outcome
     const { encoding } = batch
     unwritten.push({ destination, refusedAt: timing.now(), status, reason, encoding, spans, body: gzipSync(body) })
@@ -183,6 +191,7 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
     }
   }
 
+  behind.whenAsked(() => behind.set({}, store.entriesBeyond(store.cursor(destination))))
   const stopped = keepRunning()
   return {
     // Only an idle forwarder is woken: news must not cut short the wait after a failure.

@@ -67,6 +67,7 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
     `SELECT total(spans) AS spans FROM outbox JOIN trace_request USING (trace_id, request_id)
      WHERE seq > ? AND forward = 1`,
   )
+  const lastEntry = db.prepare('SELECT max(seq) AS seq FROM outbox')
   const uncopied = db.prepare('SELECT count(DISTINCT trace_id) AS traces FROM outbox WHERE seq > ? AND keep = 1')
 
   const toRequest = (row: Record<string, unknown>): StoredRequest => ({
@@ -167,6 +168,9 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
         keep: row.keep === 1,
       }))
     },
+
+    /** The number of the last row of the outbox; 0 before the first. They count up by one. */
+    lastEntry: () => Number(lastEntry.get()?.seq ?? 0),
 
     /** Spans for a backend, and traces to be kept, in this file's requests that became due after `seq`. */
     unforwardedSpans: (seq: number) => Number(unforwarded.get(seq)?.spans ?? 0),

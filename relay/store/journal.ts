@@ -23,6 +23,8 @@ export interface Written {
   first: number
   /** Whether everything in the file is in its index now. */
   indexed: boolean
+  /** Spans of them that were due when they came. */
+  due: number
 }
 /** What came of the wish to keep a trace. Times in milliseconds since 1970. */
 export type Keeping = { kind: 'kept'; until: number } | { kind: 'unknown' }
@@ -207,7 +209,8 @@ export function createJournal({ folder, terms, kept, onOpen, onDamage }: Journal
   }
 
   /** Decides what is due with this request. A late error makes due what came before; nothing is decided twice. */
-  function write({ encoding, traces, body }: NewRequest, at: number, to: Writing, tail: Tail): number {
+  function write({ encoding, traces, body }: NewRequest, at: number, to: Writing, tail: Tail) {
+    let due = 0
     const id = Number(to.request.run(at, encoding, traces, body).lastInsertRowid)
     room -= body.length + traces.length * INDEXED
     tail.add(id, traces)
@@ -228,8 +231,9 @@ export function createJournal({ folder, terms, kept, onOpen, onDamage }: Journal
         if (!kept) to.outbox.run(key, id - 1, 1, Number(!ratio), 1)
       }
       to.outbox.run(key, id, 0, 1, Number(kept || error))
+      due += packed.readUInt32BE(from + 16) >>> 1
     }
-    return id
+    return { id, due }
   }
 
   return {
@@ -237,14 +241,15 @@ export function createJournal({ folder, terms, kept, onOpen, onDamage }: Journal
 
     /** Writes them in one transaction: on the disk when it returns. Throws what SQLite throws; then none of them is kept. */
     append(requests: readonly NewRequest[], at: number): Written {
-      const { file, first, indexed } = transaction(at, ({ name, tail }, to) => {
-        const ids = requests.map((request) => write(request, at, to, tail))
+      const result = transaction(at, ({ name, tail }, to) => {
+        const written = requests.map((request) => write(request, at, to, tail))
         const indexed = tail.size() >= MAX_TAIL
         if (indexed) to.index(tail)
-        return { file: name.file, first: ids[0] ?? 0, indexed }
+        const due = written.reduce((sum, { due }) => sum + due, 0)
+        return { file: name.file, first: written[0]?.id ?? 0, indexed, due }
       })
-      if (indexed) hours.at(-1)?.tail.clear()
-      return { file, first, indexed }
+      if (result.indexed) hours.at(-1)?.tail.clear()
+      return result
     },
 
     /** The file that would be written to now. */

@@ -19,6 +19,12 @@ export function entriesAfter(hours: Hours, { file, seq }: Cursor, limit: number)
   return []
 }
 
+/** How many rows there are after a cursor, those for nobody but the keeper included. */
+export function entriesBeyond(hours: Hours, { file, seq }: Cursor): number {
+  const beyond = hours.filter(({ name }) => name.file >= file)
+  return beyond.reduce((sum, { name, read }) => sum + read.lastEntry() - (name.file === file ? seq : 0), 0)
+}
+
 /** The requests that an entry is about, oldest first. They may be gone when they are read. */
 export function placesOf(hours: Hours, { file, request, traceId, earlier }: Entry): RequestPlace[] {
   if (!earlier) return [{ file, request }]

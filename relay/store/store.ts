@@ -6,8 +6,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { METRICS } from '../../metric-names.ts'
+import { counter, gauge } from '../../metrics.ts'
 import { isDamage, openDatabase, setAside, WrongVersion } from './database.ts'
-import { type HourName, listHours, pathOf } from './hour-files.ts'
+import { type HourName, listHours, pathOf, sizeOf } from './hour-files.ts'
 import {
   createHourReader,
   DamagedHour,
@@ -19,7 +21,7 @@ import {
 import type { Keeping, NewRequest, Written } from './journal.ts'
 import type { Cursor, Letter } from './kept.ts'
 import { createLookUp } from './look-up.ts'
-import { entriesAfter, placesOf } from './outbox.ts'
+import { entriesAfter, entriesBeyond, placesOf } from './outbox.ts'
 import type { Stay, Terms } from './retention.ts'
 import { createTail, type Tail } from './tail.ts'
 import { createWriter, type Notice, StoreUnavailable } from './writer-thread.ts'
@@ -27,6 +29,14 @@ import { createWriter, type Notice, StoreUnavailable } from './writer-thread.ts'
 /** Requests and bytes waiting for the disk; more than this means that it does not keep up. ≈ 2 s of peak. */
 const MAX_PENDING = 1_000
 const MAX_PENDING_BYTES = 64 * 1024 * 1024
+
+const queueDepth = gauge(METRICS.relayQueue)
+const queueCapacity = gauge(METRICS.relayQueueCapacity)
+const usedBytes = gauge(METRICS.relayStoreBytes)
+const capacityBytes = gauge(METRICS.relayStoreCapacity)
+const lost = counter(METRICS.relayLosses)
+const spansBy = counter(METRICS.relaySpans)
+const countKept = spansBy.tally({ result: 'kept', reason: 'none' })
 
 /** What the store has lost or left behind since it was opened. */
 export interface Losses {
@@ -41,6 +51,15 @@ export interface Losses {
   /** Dead letters that had to go for newer ones. */
   letters: number
 }
+
+/** What the metric calls them. */
+const LOSSES = {
+  damaged: 'damaged_file',
+  early: 'early_hour',
+  unforwarded: 'unforwarded_span',
+  unkept: 'unkept_trace',
+  letters: 'dead_letter',
+} as const satisfies Record<keyof Losses, string>
 
 export type Store = ReturnType<typeof openStore>
 
@@ -117,8 +136,13 @@ export function openStore(
   }
 
   function damaged(path: string, error: unknown): void {
-    losses.damaged += 1
+    lose('damaged', 1)
     onNotice({ kind: 'damaged', path, message: error instanceof Error ? error.message : String(error) })
+  }
+
+  function lose(what: keyof Losses, count: number): void {
+    losses[what] += count
+    lost.add({ kind: LOSSES[what] }, count)
   }
 
   const hourOf = (file: number) => hours.find(({ name }) => name.file === file)
@@ -145,9 +169,10 @@ export function openStore(
     }
     const { file, why, unforwarded, uncopied } = notice.gone
     closeHour(file)
-    losses.early += Number(why === 'room')
-    losses.unforwarded += unforwarded
-    losses.unkept += uncopied
+    lose('early', Number(why === 'room'))
+    lose('unforwarded', unforwarded)
+    lose('unkept', uncopied)
+    spansBy.add({ result: 'dropped', reason: 'no_room' }, unforwarded)
     onNotice({ kind: 'gone', file, why, unforwardedSpans: unforwarded, unkeptTraces: uncopied })
   }
 
@@ -201,11 +226,23 @@ export function openStore(
   }
 
   /** What was written is found by its traces from now on, before anybody is told that it is there. */
-  function follow(requests: readonly NewRequest[], { file, first, indexed }: Written): void {
+  function follow(requests: readonly NewRequest[], { file, first, indexed, due }: Written): void {
+    countKept(due)
     const tail = hours.find(({ name }) => name.file === file)?.tail
     if (indexed) tail?.clear()
     else for (const [index, { traces }] of requests.entries()) tail?.add(first + index, traces)
   }
+
+  queueCapacity.set({}, MAX_PENDING)
+  queueDepth.whenAsked(() => queueDepth.set({}, pending.length))
+  capacityBytes.set({}, terms.maxBytes)
+  usedBytes.whenAsked(() => {
+    const paths = [join(folder, 'kept.sqlite'), ...hours.map(({ name }) => pathOf(folder, name))]
+    usedBytes.set(
+      {},
+      paths.reduce((sum, path) => sum + sizeOf(path), 0),
+    )
+  })
 
   return {
     /** Resolves when the request is on disk. Rejects with {@link StoreUnavailable}; then nothing of it was kept. */
@@ -233,6 +270,8 @@ export function openStore(
 
     /** At most `limit` entries after a cursor; empty when there is nothing more. */
     entriesAfter: (cursor: Cursor, limit: number): Entry[] => watched(() => entriesAfter(hours, cursor, limit)),
+    /** How many more entries there are after a cursor. */
+    entriesBeyond: (cursor: Cursor): number => watched(() => entriesBeyond(hours, cursor)),
     /** The requests that an entry is about, oldest first. */
     placesOf: (entry: Entry): RequestPlace[] => watched(() => placesOf(hours, entry)),
     /** A request, if it is still here. */
@@ -251,13 +290,13 @@ export function openStore(
     /** Remembers that a reader is done with what is up to `cursor`, and what was refused of it. */
     async advance(reader: string, cursor: Cursor, letters: Letter[] = []): Promise<void> {
       const { lettersDropped } = await writer.ask({ kind: 'advance', reader, cursor, letters })
-      losses.letters += lettersDropped
+      lose('letters', lettersDropped)
     },
 
     /** Lets go what is past its time, and the oldest when there is no room. To be called now and then. */
     async tend(): Promise<void> {
       const { evicted } = await writer.ask({ kind: 'tend', at: now() })
-      losses.unkept += evicted
+      lose('unkept', evicted)
       if (evicted > 0) onNotice({ kind: 'evicted', traces: evicted })
     },
 

@@ -1,7 +1,11 @@
 /** What has still to be sent, and what could not be: in the server's file, so that it outlives the server. */
 
 import type { DatabaseSync } from 'node:sqlite'
+import { METRICS } from '../../metric-names.ts'
+import { counter } from '../../metrics.ts'
 import { inTransaction } from '../database.ts'
+
+const deadLetters = counter(METRICS.webhookDeadLetters)
 
 /** Messages that wait at most; the oldest becomes a dead letter for the newest. */
 const MAX_WAITING = 10_000
@@ -63,6 +67,12 @@ export class Outbox {
     return typeof row?.at === 'number' ? row.at : undefined
   }
 
+  /** When the oldest came that waits, epoch milliseconds; undefined when none does. */
+  oldestWaiting(): number | undefined {
+    const row = this.#db.prepare('SELECT min(created_at) AS at FROM webhook WHERE due_at IS NOT NULL').get()
+    return typeof row?.at === 'number' ? row.at : undefined
+  }
+
   taken({ id, endpoint }: Delivery): void {
     this.#db.prepare('DELETE FROM webhook WHERE id = ? AND endpoint = ?').run(id, endpoint)
   }
@@ -92,6 +102,7 @@ export class Outbox {
       this.#db
         .prepare('UPDATE webhook SET attempts = attempts + 1, reason = ?, due_at = NULL WHERE id = ? AND endpoint = ?')
         .run(reason, id, endpoint)
+      deadLetters.add({})
       return this.#dropOldestDead()
     })
   }
@@ -159,6 +170,7 @@ export class Outbox {
     const rows = `SELECT rowid FROM webhook WHERE ${where}`
     const update = this.#db.prepare(`UPDATE webhook SET due_at = NULL, reason = ? WHERE rowid IN (${rows})`)
     const buried = Number(update.run(reason, value).changes)
+    deadLetters.add({}, buried)
     if (buried > 0) this.#dropOldestDead()
     return buried
   }

@@ -2,6 +2,8 @@
 
 import { type Link, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, TraceFlags, trace } from '@opentelemetry/api'
 import type { Logger } from 'pino'
+import { METRICS } from '../../metric-names.ts'
+import { gauge, histogram } from '../../metrics.ts'
 import {
   ATTR_ERROR_TYPE,
   ATTR_HTTP_REQUEST_METHOD,
@@ -24,6 +26,8 @@ const MAX_AT_ONCE = 8
 const LOOK_AGAIN_MS = 30_000
 
 const tracer = trace.getTracer('pass-ats.webhooks')
+const duration = histogram(METRICS.webhookDuration)
+const oldestPending = gauge(METRICS.webhookOldestPending)
 
 /** The time, and a way to wait; a test has its own. */
 export interface Clock {
@@ -63,12 +67,19 @@ export class Webhooks {
     this.#options = options
     this.#clock = options.clock ?? SYSTEM_CLOCK
     options.outbox.keepOnly(options.urls)
+    oldestPending.whenAsked(() => {
+      const since = options.outbox.oldestWaiting()
+      oldestPending.set({}, since === undefined ? 0 : Math.max(0, this.#clock.now() - since) / 1_000)
+    })
   }
 
-  /** Puts the message in the outbox, in the transaction that writes the run's end. Sending it waits for its end. */
+  /**
+   * Puts the message in the outbox, in the transaction that writes the run's end. Sending it waits for its end. Of a
+   * check's run nobody is told: who is told bills, mails, or counts people.
+   */
   tell(run: RunLog, end: Ended, endedAt: number): void {
     const { urls, outbox, log } = this.#options
-    if (urls.length === 0) return
+    if (urls.length === 0 || run.synthetic) return
     const message = { ...messageOf(run, end, endedAt), run: run.id, span: run.waitingSpanId }
     const lost = outbox.add(message, urls, endedAt)
     if (lost > 0) log.error({ lost }, 'webhooks given up: too many wait')
@@ -124,6 +135,7 @@ export class Webhooks {
     const url = new URL(delivery.endpoint)
     const attempts = delivery.attempts + 1
     const span = startSpan(delivery, url, attempts)
+    const beganAt = performance.now()
     try {
       const timestamp = Math.floor(this.#clock.now() / 1_000)
       const headers = {
@@ -138,6 +150,8 @@ export class Webhooks {
       if (signal.aborted && 'error' in outcome) return
       const verdict = judge(outcome, attempts, random)
       recordVerdict(span, outcome, verdict)
+      const labels = { event: JSON.parse(delivery.body).type, outcome: kindOf(outcome, verdict) }
+      duration.observe(labels, (performance.now() - beganAt) / 1_000, delivery.run)
       this.#write(delivery, verdict)
       const level = verdict.kind === 'taken' ? 'info' : verdict.kind === 'again' ? 'warn' : 'error'
       const reason = verdict.kind === 'taken' ? undefined : verdict.reason
@@ -204,6 +218,15 @@ function startSpan({ run, span }: Delivery, url: URL, attempts: number): Span {
     [ATTR_SERVER_PORT]: Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
   }
   return tracer.startSpan(SPAN_WEBHOOK, { kind: SpanKind.CLIENT, root: true, links, attributes }, ROOT_CONTEXT)
+}
+
+/** What the metric calls it. */
+function kindOf(outcome: Outcome, verdict: Verdict): string {
+  if (verdict.kind === 'taken') return 'ok'
+  if (verdict.kind === 'gone') return 'disabled'
+  if ('error' in outcome) return { timeout: 'timeout', address_refused: 'refused' }[outcome.error] ?? 'failed'
+  if (verdict.kind === 'again' && verdict.throttled) return 'throttled'
+  return outcome.status >= 400 && outcome.status < 500 ? 'refused' : 'failed'
 }
 
 function recordVerdict(span: Span, outcome: Outcome, verdict: Verdict): void {

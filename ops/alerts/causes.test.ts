@@ -1,0 +1,60 @@
+import { setTimeout as pass } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { prometheusPrograms } from '../setup/prometheus.ts'
+import { setUpCauses } from './broken/causes.ts'
+import { readDocuments } from './document.ts'
+import { type Proof, startProof } from './proof.ts'
+
+/** Those that take seconds; `npm run bench -- alerts` has them all, and a longer healthy period. */
+const CAUSES = [
+  'LaTeX with an error, to /compile',
+  'a Tectonic that crashes',
+  'a Tectonic that leaves a damaged PDF',
+  'runs that use the day’s tokens up',
+  'tokens that the relay has not signed',
+  'a receiver of webhooks that answers 500',
+]
+
+describe('two real stacks, watched by a Prometheus that lives 60 times as fast', () => {
+  const closing: (() => unknown)[] = []
+  let place: Awaited<ReturnType<typeof setUpCauses>>
+  let proof: Proof
+
+  beforeAll(async () => {
+    place = await setUpCauses(closing)
+    proof = await startProof(await prometheusPrograms(), readDocuments(), place.targets)
+    closing.push(() => proof.close(), place.startTraffic())
+  }, 120_000)
+  afterAll(async () => {
+    for (const close of closing.reverse()) await close()
+  }, 60_000)
+
+  it('tell of nothing while all is well', async () => {
+    await pass(15_000)
+    expect(await proof.query('sum(increase(pass_runs_total{outcome="ok",synthetic="false"}[15s])) > 1')).toHaveLength(1)
+    expect(proof.seen()).toEqual([])
+  }, 60_000)
+
+  it.each(CAUSES)(
+    'tell of %s',
+    async (name) => {
+      const cause = place.causes.find(({ what }) => what === name)
+      if (!cause) throw new Error(`There is no cause "${name}"`)
+      const stop = new AbortController()
+      const provoking = cause.provoke(stop.signal)
+      try {
+        for (const [alert, labels = {}] of cause.alerts) {
+          const { labels: told, annotations } = await proof.fires(alert, labels, 90_000)
+          expect(told.severity).toMatch(/^(warning|critical)$/)
+          const link = new URL(annotations.runbook_url ?? '')
+          expect(await (await fetch(link)).text()).toContain(`id="${link.hash.slice(1)}"`)
+        }
+      } finally {
+        stop.abort()
+        await provoking
+        await cause.repair?.()
+      }
+    },
+    150_000,
+  )
+})
