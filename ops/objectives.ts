@@ -7,15 +7,18 @@ export const SUCCESS = 0.99
 export const FAST = 0.95
 /** A bucket of the metric, so that it is counted and not guessed. */
 export const FAST_SECONDS = 30
-export const WINDOW = '28d'
+export const WINDOW = '30d'
 
-/** Failures that no repair of ours would have prevented: what was on the page or in the profile. */
+/** Failures that no repair of ours would have prevented: what the page, the profile or the person's browser did. */
 export const NOT_OURS = [
   'profile_missing',
   'profile_invalid',
   'page_unreadable',
   'page_interrupted',
   'posting_not_found',
+  'request_invalid',
   'request_too_large',
-  'unsupported_character',
+  'run_not_found',
+  'not_allowed',
+  'rate_limited',
 ] as const satisfies (keyof typeof FAILURES)[]

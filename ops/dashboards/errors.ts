@@ -8,6 +8,8 @@ import { bars, graph, type Limits, NONE, type Query, stat, table, timeline } fro
 const SHARE: Limits = { warning: 0.01, critical: 0.05 }
 const NOTHING_FAILED = 'nothing failed in this time'
 const SERVER_ERROR = { http_response_status_code: /5../ }
+/** A person who leaves is no failure of the model. */
+const MODEL_FAILED = { error_type: { not: /|cancelled/ } } as const
 const FAILED = { outcome: 'failed' } as const
 
 /** Where the way out of a failure is written down; the others are looked up by their trace. */
@@ -72,7 +74,7 @@ const top = [
     limits: { warning: 0.05, critical: 0.2 },
     queries: [
       {
-        expr: share(rate(count(METRICS.llmDuration, { error_type: /.+/ })), rate(count(METRICS.llmDuration))),
+        expr: share(rate(count(METRICS.llmDuration, MODEL_FAILED)), rate(count(METRICS.llmDuration))),
         name: 'failed',
       },
     ],
@@ -141,7 +143,7 @@ const top = [
 
 /** What fails, from cause to effect, with how many a second. */
 const PARTS: [string, string, string][] = [
-  ['model', rate(count(METRICS.llmDuration, { error_type: /.+/ })), rate(count(METRICS.llmDuration))],
+  ['model', rate(count(METRICS.llmDuration, MODEL_FAILED)), rate(count(METRICS.llmDuration))],
   ['latex', ...stage('latex')],
   ['compile', ...stage('compile')],
   ['validate', ...stage('validate')],
@@ -248,7 +250,7 @@ const kinds = [
     limits: NONE,
     queries: [
       {
-        expr: `${each('sum', ['error_type'], rate(count(METRICS.llmDuration, { error_type: /.+/ })))} * 60`,
+        expr: `${each('sum', ['error_type'], rate(count(METRICS.llmDuration, MODEL_FAILED)))} * 60`,
         name: '{{error_type}}',
       },
     ],

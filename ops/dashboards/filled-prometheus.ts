@@ -44,11 +44,15 @@ export async function startFilledPrometheus(
     await rm(folder, { recursive: true, force: true })
   }
   let log = ''
-  for await (const text of running.stderr.setEncoding('utf8')) {
-    log += text
-    if (log.includes('Server is ready to receive web requests')) break
-  }
-  if (!log.includes('Server is ready')) {
+  // Read to its end: a Prometheus that cannot write its log ends.
+  const ready = new Promise<boolean>((resolve) => {
+    running.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (log.length < 100_000) log += text
+      if (log.includes('Server is ready to receive web requests')) resolve(true)
+    })
+    running.stderr.on('end', () => resolve(false))
+  })
+  if (!(await ready)) {
     await close()
     throw new Error(`Prometheus did not start:\n${log}`)
   }

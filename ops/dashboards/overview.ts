@@ -24,7 +24,7 @@ import { graph, type Limits, NONE, stat } from './panel.ts'
 const RELAY = 'pass-ats-relay'
 const SERVER = 'pass-ats-server'
 const SERVER_ERROR = { http_response_status_code: /5../ }
-const OURS = { outcome: 'failed', failure_code: { not: new RegExp(NOT_OURS.join('|')) }, synthetic: 'false' } as const
+const COUNTED = { failure_code: { not: new RegExp(NOT_OURS.join('|')) }, synthetic: 'false' } as const
 
 const FAILED_RUNS: Limits = { warning: 0.01, critical: 0.05 }
 const EMPTY = 'no runs in this time'
@@ -32,8 +32,8 @@ const EMPTY = 'no runs in this time'
 /** What part of the runs of a window failed for reasons of ours; nothing when there were no runs. */
 const lost = (window: string) =>
   share(
-    everywhere(series(METRICS.runs, OURS), window),
-    everywhere(series(METRICS.runs, { outcome: /ok|failed/, synthetic: 'false' }), window),
+    everywhere(series(METRICS.runs, { ...COUNTED, outcome: 'failed' }), window),
+    everywhere(series(METRICS.runs, { ...COUNTED, outcome: { not: 'cancelled' } }), window),
   )
 const burning = (window: string) => `(${lost(window)}) / ${(1 - SUCCESS).toFixed(4)}`
 
