@@ -48,7 +48,7 @@ const top = [
     empty: 'no runs in this time',
     links: [TO_CONSOLE],
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Requests failing',
@@ -65,7 +65,7 @@ const top = [
     decimals: 1,
     empty: 'no requests in this time',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Model failing',
@@ -82,7 +82,7 @@ const top = [
     decimals: 1,
     empty: 'no model was asked in this time',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Compilations failing',
@@ -102,7 +102,7 @@ const top = [
     decimals: 1,
     empty: 'nothing was compiled in this time',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   table({
     title: 'Top failure codes',
@@ -163,11 +163,12 @@ function stage(name: (typeof METRICS.stageDuration.labels.stage)[number]): [stri
   return [rate(count(METRICS.stageDuration, { ...labels, ...FAILED })), rate(count(METRICS.stageDuration, labels))]
 }
 
-/** All parts that fail, under a label `part`. */
+/** The parts that fail more than that, under a label `part`. */
+const BAD = 0.05
 const failing = PARTS.map(
-  ([part, failed]) => `label_replace(${all('sum', failed)} > 0, "part", "${part}", "", "")`,
+  ([part, failed, whole]) => `label_replace(${share(failed, whole)} > ${BAD}, "part", "${part}", "", "")`,
 ).join(' or ')
-const within = (what: 'min' | 'max') => `${what}_over_time(timestamp(${failing})[${SHOWN}:$__interval]) * 1000`
+const within = (what: 'min' | 'max', inner: string) => `${what}_over_time(${inner}[${SHOWN}:$__interval])`
 
 const cascade = [
   timeline({
@@ -181,16 +182,16 @@ const cascade = [
   }),
   table({
     title: 'Who failed first',
-    description:
-      'When each part failed first and last in the range that is shown: the first is a candidate for the cause.',
+    description: `When more than ${BAD * 100} % of each part failed, first and last in the range that is shown: the first is a candidate for the cause.`,
     limits: NONE,
     keys: { part: 'part' },
     columns: [
-      { expr: within('min'), title: 'first', unit: 'dateTimeFromNow' },
-      { expr: within('max'), title: 'last', unit: 'dateTimeFromNow' },
+      { expr: `${within('min', `timestamp(${failing})`)} * 1000`, title: 'first', unit: 'dateTimeFromNow' },
+      { expr: `${within('max', `timestamp(${failing})`)} * 1000`, title: 'last', unit: 'dateTimeFromNow' },
+      { expr: within('max', `(${failing})`), title: 'worst', unit: 'percentunit', limits: SHARE },
     ],
     ascending: true,
-    empty: NOTHING_FAILED,
+    empty: `no part failed more than ${BAD * 100} %`,
   }),
   timeline({
     title: 'Breakers',
@@ -347,8 +348,8 @@ const edges = [
     limits: { warning: 1, critical: 5 },
     queries: [{ expr: orZero(all('sum', increase(series(METRICS.webhookDeadLetters)))), name: 'given up' }],
     decimals: 0,
-    w: 6,
-    h: 4,
+    w: 12,
+    h: 3,
   }),
   stat({
     title: 'Oldest webhook',
@@ -358,8 +359,8 @@ const edges = [
     queries: [{ expr: orZero(all('max', now(series(METRICS.webhookOldestPending)))), name: 'oldest' }],
     spark: true,
     decimals: 0,
-    w: 6,
-    h: 4,
+    w: 12,
+    h: 3,
   }),
   bars({
     title: 'Synthetic checks by result',

@@ -64,22 +64,23 @@ function elementsOf(hop: Hop, hops: Hop[]): Element[] {
     ...placed(hop, 0, HEIGHT),
     background: { color: { fixed: 'transparent' } },
     border: { color: { field: failed, fixed: 'text' }, width: 2, radius: 6 },
-    config: text({ mode: 'fixed', fixed: hop.name }, { fixed: 'text' }, 13, 'top'),
+    config: text({ mode: 'fixed', fixed: '' }, { fixed: 'text' }, 13),
     connections: hops.filter(({ name }) => hop.next.includes(name)).map((other) => arrow(hop, other)),
   }
-  const value = (field: string, from: number, color: object, size: number): Element => ({
-    name: `${hop.name}: ${field === failed ? 'failed' : 'rate'}`,
-    type: 'metric-value',
-    ...placed(hop, from, HEIGHT / 3),
+  const line = (part: string, third: number, config: object): Element => ({
+    name: `${hop.name}: ${part}`,
+    type: part === 'name' ? 'text' : 'metric-value',
+    ...placed(hop, 1 + (third * (HEIGHT - 2)) / 3, (HEIGHT - 2) / 3),
     background: { color: { fixed: 'transparent' } },
     border: { color: { fixed: 'transparent' }, width: 0 },
-    config: text({ mode: 'field', field, fixed: '' }, color, size, 'middle'),
+    config,
     connections: [],
   })
   return [
     box,
-    value(hop.name, HEIGHT / 3, { fixed: 'text' }, 12),
-    value(failed, (HEIGHT * 2) / 3 - 1, { field: failed }, 11),
+    line('name', 0, text({ mode: 'fixed', fixed: hop.name }, { fixed: 'text' }, 13)),
+    line('rate', 1, text({ mode: 'field', field: hop.name, fixed: '' }, { fixed: 'text' }, 12)),
+    line('failed', 2, text({ mode: 'field', field: failed, fixed: '' }, { field: failed, fixed: 'text' }, 11)),
   ]
 }
 
@@ -99,13 +100,7 @@ function placed({ column, row }: Hop, from: number, height: number): Pick<Elemen
   }
 }
 
-const text = (text: object, color: object, size: number, valign: string) => ({
-  text,
-  color,
-  size,
-  align: 'center',
-  valign,
-})
+const text = (text: object, color: object, size: number) => ({ text, color, size, align: 'center', valign: 'middle' })
 
 /** From the side of one box that faces the other; its colour is how the other fares. */
 function arrow(from: Hop, to: Hop): NonNullable<Element['connections']>[number] {

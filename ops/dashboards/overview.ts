@@ -48,7 +48,7 @@ const health = [
     words: { 0: { text: 'down', color: 'red' }, 1: { text: 'up', color: 'green' } },
     empty: 'Prometheus scrapes nothing',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Alerts firing',
@@ -57,7 +57,7 @@ const health = [
     limits: { warning: 1, critical: 3 },
     queries: [{ expr: orZero('count(ALERTS{alertstate="firing"})'), name: 'firing' }],
     w: 3,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Synthetic checks',
@@ -68,7 +68,7 @@ const health = [
     words: { 0: { text: 'failed', color: 'red' }, 1: { text: 'passed', color: 'green' } },
     empty: 'no check has run',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Runs failing',
@@ -86,7 +86,7 @@ const health = [
     empty: EMPTY,
     links: [toDashboard('errors'), TO_CONSOLE],
     w: 3,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Click to PDF, P95',
@@ -99,7 +99,7 @@ const health = [
     empty: EMPTY,
     links: [toDashboard('performance')],
     w: 3,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Runs under way',
@@ -110,7 +110,7 @@ const health = [
     spark: true,
     decimals: 0,
     w: 3,
-    h: 4,
+    h: 3,
   }),
 ]
 
@@ -179,7 +179,7 @@ const objectives = [
     decimals: 2,
     empty: EMPTY,
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Error budget left',
@@ -190,7 +190,7 @@ const objectives = [
     decimals: 0,
     empty: EMPTY,
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: `Runs within ${FAST_SECONDS} s, ${WINDOW}`,
@@ -209,7 +209,7 @@ const objectives = [
     decimals: 2,
     empty: EMPTY,
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Budget burns, times',
@@ -223,7 +223,7 @@ const objectives = [
     decimals: 1,
     empty: EMPTY,
     w: 6,
-    h: 4,
+    h: 3,
   }),
 ]
 
@@ -294,20 +294,28 @@ const red = [
     links: [toDashboard('performance')],
   }),
   graph({
-    title: 'PDFs and tokens',
-    description: 'PDFs that passed every check, a minute; tokens that the model read and wrote, a second.',
-    unit: 'short',
+    title: 'PDFs',
+    description: 'PDFs that passed every check, a minute.',
+    unit: 'suffix:/min',
     limits: NONE,
     queries: [
       {
         expr: `${orZero(all('sum', rate(count(METRICS.pdfValidationDuration, { outcome: 'passed' }))))} * 60`,
-        name: 'PDFs a minute',
-      },
-      {
-        expr: each('sum', ['gen_ai_token_type'], rate(sum(METRICS.llmTokens))),
-        name: '{{gen_ai_token_type}} tokens a second',
+        name: 'PDFs',
       },
     ],
+  }),
+  graph({
+    title: 'Tokens',
+    description: 'Tokens that the model read and wrote, a second. None where rules choose the bullets.',
+    unit: 'suffix:/s',
+    limits: NONE,
+    queries: [
+      { expr: each('sum', ['gen_ai_token_type'], rate(sum(METRICS.llmTokens))), name: '{{gen_ai_token_type}}' },
+    ],
+    stacked: true,
+    empty: 'no model was asked in this time',
+    links: [toDashboard('resources')],
   }),
   graph({
     title: 'Open now',
@@ -329,6 +337,8 @@ const red = [
       { expr: `count by (service, version) (${now(series(METRICS.buildInfo))})`, name: '{{service}} {{version}}' },
     ],
     empty: 'no process answers',
+    w: 24,
+    h: 3,
   }),
 ]
 

@@ -194,11 +194,13 @@ export interface Column {
   limits?: Limits
 }
 
-/** A line for each set of the labels in `keys` (label: heading), a column for each query; the first column sorts. */
+/** A line for each set of the labels in `keys` (label: heading), a column for each query. */
 export function table(
   spec: Omit<Spec, 'unit'> & {
     keys: Record<string, string>
     columns: Column[]
+    /** The column by which lines are in order; the largest first, unless `ascending`. The first column without it. */
+    sortBy?: string
     ascending?: true
     /** A label's cells as links. */
     keyLinks?: Record<string, Link>
@@ -210,7 +212,7 @@ export function table(
     cellHeight: 'sm',
     frameIndex: 0,
     showHeader: true,
-    sortBy: [{ displayName: columns[0]?.title ?? '', desc: !spec.ascending }],
+    sortBy: [{ displayName: spec.sortBy ?? columns[0]?.title ?? '', desc: !spec.ascending }],
   }
   const targets = instant(columns.map(({ expr }) => ({ expr, name: '' }))).map((target) => ({
     ...target,

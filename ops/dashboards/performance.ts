@@ -3,7 +3,7 @@ import { METRICS } from '../../metric-names.ts'
 import { FAST_SECONDS } from '../objectives.ts'
 import { board, TO_CONSOLE } from './board.ts'
 import { all, average, buckets, each, percentile, rate, SHOWN, sum } from './expression.ts'
-import { bars, graph, heatmap, type Limits, NONE, type Query, table } from './panel.ts'
+import { bars, graph, heatmap, type Limits, NONE, type Query, stat, table } from './panel.ts'
 
 const EMPTY = 'no runs in this time'
 const RUN: Limits = { warning: FAST_SECONDS, critical: FAST_SECONDS * 2 }
@@ -40,17 +40,16 @@ const run = [
     bars: true,
     empty: EMPTY,
   }),
-  table({
+  stat({
     title: 'Bottleneck of the hour',
     description:
       'The stage that had the largest part of all the time of runs within the last hour. Above a half: start there.',
-    limits: NONE,
-    keys: { stage: 'stage' },
-    columns: [
-      { expr: `topk(1, ${part('1h')})`, title: 'part', unit: 'percentunit', limits: { warning: 0.5, critical: 0.75 } },
-    ],
+    unit: 'percentunit',
+    limits: { warning: 0.5, critical: 0.75 },
+    queries: [{ expr: `topk(1, ${part('1h')})`, name: '{{stage}}' }],
+    decimals: 0,
     empty: 'no runs within the hour',
-    h: 4,
+    w: 6,
   }),
   bars({
     title: 'Part of the time, by stage',
@@ -60,14 +59,16 @@ const run = [
     queries: [{ expr: part(SHOWN), name: '{{stage}}' }],
     max: 1,
     empty: EMPTY,
+    w: 9,
   }),
   table({
     title: 'Stages',
     description: 'Seconds of each stage over the range that is shown, those that ended well.',
     limits: NONE,
     keys: { stage: 'stage' },
+    sortBy: 'P95',
     columns: [
-      ...[0.95, 0.5, 0.99].map((rank) => ({
+      ...[0.5, 0.95, 0.99].map((rank) => ({
         expr: percentile(rank, METRICS.stageDuration, { ...OK, by: ['stage'], window: SHOWN }),
         title: `P${rank * 100}`,
         unit: 's' as const,
@@ -75,6 +76,7 @@ const run = [
       })),
     ],
     empty: EMPTY,
+    w: 9,
   }),
   heatmap({
     title: 'Click to PDF, all runs',
@@ -84,6 +86,7 @@ const run = [
     query: buckets(METRICS.runDuration),
     cells: 'runs',
     empty: EMPTY,
+    w: 24,
     links: [TO_CONSOLE],
   }),
 ]
@@ -192,6 +195,8 @@ const document = [
       { expr: percentile(0.95, METRICS.pdfValidationDuration), name: 'checks' },
     ],
     empty: EMPTY,
+    w: 24,
+    h: 6,
   }),
 ]
 
@@ -209,6 +214,7 @@ const ways = [
       },
     ],
     empty: 'no requests in this time',
+    w: 24,
     links: [TO_CONSOLE],
   }),
   graph({

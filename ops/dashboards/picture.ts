@@ -55,7 +55,7 @@ body{margin:0;background:#111217;color:#ccccdc;font:12px system-ui}main{position
 section{background:#181b1f;border:1px solid #2c3235;border-radius:3px;padding:4px 8px;box-sizing:border-box;overflow:hidden;${phone ? `margin-bottom:${GAP}px` : ''}}
 h1{font-size:16px;margin:8px}h2{font-size:14px;margin:0;box-sizing:border-box;padding:6px 0}h3{font-size:12px;margin:2px 0 6px;font-weight:600}
 .stats{display:flex;flex-wrap:wrap;gap:4px 16px;height:100%;align-content:flex-start}.big{font-size:26px}.legend{max-height:46px;overflow:hidden}
-.legend span{margin-right:10px;white-space:nowrap}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:3px 6px;border-bottom:1px solid #2c3235}
+.legend span{margin-right:10px;display:inline-block}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:3px 6px;border-bottom:1px solid #2c3235}
 .empty{display:grid;place-items:center;height:70%;color:#8e8e99}.box{position:absolute;border:2px solid;border-radius:6px;box-sizing:border-box;text-align:center}
 .text{position:absolute;display:flex;align-items:center;justify-content:center;white-space:nowrap}</style><h1>${dashboard.title}</h1><main>${drawn.join('')}</main>`
 }
@@ -71,7 +71,7 @@ function bodyOf(panel: Json<Panel>, answered: Answered[], size: { width: number;
   )
   if (lines.every(({ values }) => values.length === 0))
     return `<div class="empty">${escaped(defaults.noValue ?? '')}</div>`
-  if (panel.type === 'stat') return stats(lines, defaults)
+  if (panel.type === 'stat') return stats(lines, defaults, panel.options?.textMode === 'value_and_name')
   if (panel.type === 'bargauge') return barsOf(lines, defaults)
   if (panel.type === 'table') return tableOf(panel, answered)
   if (panel.type === 'canvas') return canvas(panel, lines, size)
@@ -111,11 +111,11 @@ function shown(value: number, { unit, decimals, mappings }: Defaults): string {
   return `${scaled(value, 1000, ['', ' K', ' M'])}${unit === 'reqps' ? ' req/s' : unit === 'cps' ? ' c/s' : ''}`
 }
 
-const stats = (lines: Line[], defaults: Defaults) =>
+const stats = (lines: Line[], defaults: Defaults, named: boolean) =>
   `<div class="stats">${lines
     .map(
       (line) =>
-        `<div>${lines.length > 1 ? `<div>${escaped(line.name)}</div>` : ''}<div class="big" style="color:${colorOf(last(line), defaults)};font-size:${lines.length > 1 ? 18 : 30}px">${escaped(shown(last(line), defaults))}</div></div>`,
+        `<div>${named ? `<div>${escaped(line.name)}</div>` : ''}<div class="big" style="color:${colorOf(last(line), defaults)};font-size:${named ? 18 : 30}px">${escaped(shown(last(line), defaults))}</div></div>`,
     )
     .join('')}</div>`
 
@@ -196,8 +196,8 @@ function canvas(
   )
   const boxes = elements.map(({ type, placement: { left, right, top, bottom }, border, config }) => {
     const place = `left:${left}%;right:${right}%;top:${top}%;bottom:${bottom}%;font-size:${config.size}px`
-    if (type === 'rectangle')
-      return `<div class="box" style="${place};border-color:${hue(border.color.field)}">${config.text.fixed}</div>`
+    if (type === 'rectangle') return `<div class="box" style="${place};border-color:${hue(border.color.field)}"></div>`
+    if (type === 'text') return `<div class="text" style="${place}">${config.text.fixed}</div>`
     const own = config.text.field?.endsWith(' failed')
       ? { ...fieldConfig?.defaults, ...failed }
       : (fieldConfig?.defaults ?? {})

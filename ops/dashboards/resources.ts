@@ -34,7 +34,7 @@ const full = [
     decimals: 0,
     empty: 'no quota is set',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Model cost',
@@ -50,7 +50,7 @@ const full = [
     ],
     decimals: 2,
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Store filled',
@@ -67,7 +67,7 @@ const full = [
     decimals: 0,
     empty: 'no relay answers',
     w: 6,
-    h: 4,
+    h: 3,
   }),
   stat({
     title: 'Relay queue filled',
@@ -84,7 +84,7 @@ const full = [
     decimals: 0,
     empty: 'no relay answers',
     w: 6,
-    h: 4,
+    h: 3,
   }),
 ]
 
@@ -102,11 +102,7 @@ const processes = [
     description: 'Cores used by each process. JavaScript has one: at 1 requests wait.',
     unit: 'short',
     limits: { warning: 0.8, critical: 1 },
-    queries: [
-      { expr: ofProcess(`rate(process_cpu_user_seconds_total[${STEP}])`), name: `${NAME} user` },
-      { expr: ofProcess(`rate(process_cpu_system_seconds_total[${STEP}])`), name: `${NAME} system` },
-    ],
-    stacked: true,
+    queries: [{ expr: ofProcess(`rate(process_cpu_seconds_total[${STEP}])`), name: NAME }],
     empty: 'no process answers',
   }),
   graph({
@@ -209,7 +205,7 @@ const quotas = [
   graph({
     title: 'Tokens',
     description: 'Tokens that the model read and wrote, a second.',
-    unit: 'short',
+    unit: 'suffix:/s',
     limits: NONE,
     queries: [
       { expr: each('sum', ['gen_ai_token_type'], rate(sum(METRICS.llmTokens))), name: '{{gen_ai_token_type}}' },
@@ -247,7 +243,8 @@ const quotas = [
       { expr: `time() - ${each('max', ['check'], `${series(METRICS.syntheticLastRun)} > 0`)}`, name: '{{check}}' },
     ],
     empty: 'no check has run',
-    h: 4,
+    w: 24,
+    h: 3,
   }),
 ]
 
@@ -282,6 +279,7 @@ const relay = [
     limits: NONE,
     queries: [{ expr: each('sum', ['result'], rate(series(METRICS.relaySpans))), name: '{{result}}' }],
     empty: 'no relay answers',
+    w: 24,
   }),
 ]
 

@@ -65,6 +65,8 @@ const STAGE_SECONDS: Record<string, number> = {
   validate: 0.08,
   deliver: 0.2,
 }
+/** What should not happen at all. */
+const SELDOM = /failures|scrubbed|dead_letter/
 const STEADY = /capacity|limit|build_info/
 const RUNS_A_SECOND = 0.4
 /** A product of more values than this is thinned out: each value once, beside the usual ones. */
@@ -132,7 +134,8 @@ async function createTraffic() {
             continue
           }
           const rare = Object.entries(labels).reduce((sum, [label, value]) => sum + rareness(label, value), 0)
-          each.carry += RUNS_A_SECOND * seconds * day * 0.03 ** rare * (rare > 0 ? trouble(labels, at) : 1)
+          const often = RUNS_A_SECOND * (SELDOM.test(metric.name) ? 0.01 : 1)
+          each.carry += often * seconds * day * 0.004 ** rare * (rare > 0 ? trouble(labels, at) : 1)
           const times = Math.floor(each.carry)
           each.carry -= times
           if (metric.type === 'counter') observed(labels, times)
@@ -159,7 +162,7 @@ function trouble(labels: Labels, at: number): number {
   const parts = ['llm', 'latex', 'compile', 'validate', 'deliver']
   const late = Math.max(0, parts.indexOf(labels.stage ?? '')) * 120
   const minute = ((at - late) % 3600) / 60
-  return minute > 20 && minute < 30 ? 12 : 1
+  return minute > 20 && minute < 30 ? 40 : 1
 }
 
 function gaugeOf(metric: Metric, labels: Labels, middle: number, day: number, at: number): number {
