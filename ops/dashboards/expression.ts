@@ -61,11 +61,17 @@ export const all = (operator: Operator, expression: string): string => `${operat
 export const each = (operator: Operator, by: string[], expression: string): string =>
   `${operator} by (${by.join(', ')}) ${bare(expression)}`
 
-/** Where nothing was counted yet there is no series, and zero is true. */
-export const orZero = (expression: string): string => `(${expression} or vector(0))`
+/**
+ * Where nothing was counted yet there is no series, and zero is true; but only while some process answers. With all of
+ * them down, `vector(0)` would claim to know that nothing happens.
+ */
+export const orZero = (expression: string): string => `(${expression} or max(up > 0) * 0)`
 
 /** What part of `whole` is `part`: from 0 to 1. Nothing at all, rather than 0, while nothing happened. */
-export const share = (part: string, whole: string): string => `${orZero(all('sum', part))} / (${all('sum', whole)} > 0)`
+export const share = (part: string, whole: string): string => {
+  const wholes = all('sum', whole)
+  return `(${all('sum', part)} or ${wholes} * 0) / (${wholes} > 0)`
+}
 
 /** The same for each value of a label; 0 for those of which there is a whole and no part. */
 export const shareOf = (by: string[], part: string, whole: string): string => {

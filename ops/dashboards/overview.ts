@@ -55,7 +55,7 @@ const health = [
     description: 'Alerts that fire now. Each has a runbook; Alertmanager names it.',
     unit: 'none',
     limits: { warning: 1, critical: 3 },
-    queries: [{ expr: orZero('count(ALERTS{alertstate="firing"})'), name: 'firing' }],
+    queries: [{ expr: 'count(ALERTS{alertstate="firing"}) or vector(0)', name: 'firing' }],
     w: 3,
     h: 3,
   }),
@@ -125,7 +125,7 @@ const service = (name: string) => ({
   rate: all('sum', of(name, rate(count(METRICS.httpDuration)))),
   failed: share(of(name, rate(count(METRICS.httpDuration, SERVER_ERROR))), of(name, rate(count(METRICS.httpDuration)))),
 })
-const spans = (result: 'stored' | 'dropped') => rate(series(METRICS.relaySpans, { result }))
+const spans = (result: string) => rate(series(METRICS.relaySpans, { result: new RegExp(result) }))
 const exports = (labels = {}) => rate(count(METRICS.exportDuration, labels))
 
 const picture = flow(
@@ -156,7 +156,7 @@ const picture = flow(
       row: 1,
       next: ['backend'],
       rate: all('sum', spans('stored')),
-      failed: `${orZero(all('sum', spans('dropped')))} / (${orZero(all('sum', spans('stored')))} + ${orZero(all('sum', spans('dropped')))} > 0)`,
+      failed: share(spans('dropped'), spans('stored|dropped')),
     },
     {
       name: 'backend',

@@ -128,7 +128,7 @@ function barsOf(lines: Line[], defaults: Defaults): string {
   return `<table>${rows.join('')}</table>`
 }
 
-function tableOf({ transformations = [], fieldConfig }: Json<Panel>, answered: Answered[]): string {
+function tableOf({ transformations = [], fieldConfig, options }: Json<Panel>, answered: Answered[]): string {
   const { renameByName = {} } = (transformations.at(-1)?.options ?? {}) as { renameByName?: Record<string, string> }
   const keys = Object.entries(renameByName).filter(([name]) => !name.startsWith('Value'))
   const columns = Object.entries(renameByName).filter(([name]) => name.startsWith('Value'))
@@ -147,7 +147,12 @@ function tableOf({ transformations = [], fieldConfig }: Json<Panel>, answered: A
         ({ id, value }) => [id, value],
       ),
     )
-  const sorted = [...rows.values()].sort((a, b) => (b.values[0] ?? 0) - (a.values[0] ?? 0))
+  const { displayName, desc } = (options as { sortBy: { displayName: string; desc: boolean }[] }).sortBy[0] ?? {}
+  const by = Math.max(
+    0,
+    columns.findIndex(([, title]) => title === displayName),
+  )
+  const sorted = [...rows.values()].sort((a, b) => ((a.values[by] ?? 0) - (b.values[by] ?? 0)) * (desc ? -1 : 1))
   const head = [...keys, ...columns].map(([, title]) => `<th>${title}</th>`).join('')
   const body = sorted.map(({ metric, values }) => {
     const names = keys.map(([label]) => `<td>${escaped(metric[label] ?? '')}</td>`)
