@@ -23,6 +23,8 @@ import { graph, type Limits, NONE, stat } from './panel.ts'
 
 const RELAY = 'pass-ats-relay'
 const SERVER = 'pass-ats-server'
+/** What is refused is quick, and would make the rest look better. */
+const ANSWERED = { http_response_status_code: /2../ } as const
 const SERVER_ERROR = { http_response_status_code: /5../ }
 const COUNTED = { failure_code: { not: new RegExp(NOT_OURS.join('|')) }, synthetic: 'false' } as const
 
@@ -280,12 +282,12 @@ const red = [
   graph({
     title: 'Requests, P95 by route',
     description:
-      'Seconds of requests; streams (`/runs/{id}/events`) last as long as a run does. A point opens the trace of one.',
+      'Seconds of requests that were answered with 2xx; streams (`/runs/{id}/events`) last as long as a run does. A point opens the trace of one.',
     unit: 's',
     limits: { warning: 1, critical: 10 },
     queries: [
       {
-        expr: percentile(0.95, METRICS.httpDuration, { by: ['http_route'] }),
+        expr: percentile(0.95, METRICS.httpDuration, { labels: ANSWERED, by: ['http_route'] }),
         name: '{{http_route}}',
         exemplars: true,
       },
