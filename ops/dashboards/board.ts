@@ -20,6 +20,8 @@ export interface Section {
 }
 
 const COLUMNS = 24
+/** Processes of a version that was not there five minutes before. */
+const RELEASED = `${METRICS.buildInfo.name} unless ${METRICS.buildInfo.name} offset 5m`
 /** What a link takes along. */
 const CARRIED = `\${__url_time_range}&\${__all_variables}`
 const SUPPORT = `\${support}/support`
@@ -80,23 +82,8 @@ export function board(name: Name, description: string, sections: Section[]): Jso
     timezone: 'browser',
     annotations: {
       list: [
-        {
-          name: 'Alerts',
-          enable: true,
-          iconColor: 'red',
-          datasource: DATASOURCE,
-          target: { refId: 'Alerts', ...{ expr: 'ALERTS{alertstate="firing"}', step: '60s' } },
-        },
-        {
-          name: 'Releases',
-          enable: true,
-          iconColor: 'blue',
-          datasource: DATASOURCE,
-          target: {
-            refId: 'Releases',
-            ...{ expr: `${METRICS.buildInfo.name} unless ${METRICS.buildInfo.name} offset 5m`, step: '60s' },
-          },
-        },
+        annotation('Alerts', 'red', 'ALERTS{alertstate="firing"}', '{{alertname}}'),
+        annotation('Releases', 'blue', RELEASED, '{{service}} {{version}}'),
       ],
     },
     links: [
@@ -106,6 +93,12 @@ export function board(name: Name, description: string, sections: Section[]): Jso
     templating: { list: variables() },
     panels,
   }
+}
+
+function annotation(name: string, iconColor: string, expr: string, titleFormat: string) {
+  const target = { refId: name, expr, interval: '60s' }
+  // What only Prometheus knows is not in the types, which are of all data sources.
+  return { name, enable: true, iconColor, datasource: DATASOURCE, target, titleFormat }
 }
 
 function link(title: string, url: string, tooltip: string) {

@@ -35,11 +35,13 @@ const CHOSEN = { service: 'a', version: 'a', synthetic: 'a', price_input: '1', p
 const SPAN = { to: 0, seconds: 3600, scrape: 15 }
 const panelsOf = (name: (typeof NAMES)[number]) =>
   (DASHBOARDS[name].panels ?? []).filter((panel): panel is Json<Panel> => panel.type !== 'row')
-const selectors = Object.values(DASHBOARDS)
-  .flatMap(queriesOf)
-  .flatMap(({ expr, panel }) =>
-    selectorsIn(filledIn(expr, 15, SPAN, CHOSEN)).map((selector) => ({ ...selector, panel })),
-  )
+const marked = (DASHBOARDS.overview.annotations?.list ?? []).map(({ name, target }) => ({
+  panel: name,
+  expr: String((target as { expr?: string }).expr),
+}))
+const selectors = [...Object.values(DASHBOARDS).flatMap(queriesOf), ...marked].flatMap(({ expr, panel }) =>
+  selectorsIn(filledIn(expr, 15, SPAN, CHOSEN)).map((selector) => ({ ...selector, panel })),
+)
 
 it.each(NAMES)('%s.json is what its source makes; `npm run dashboards` writes it', (name) => {
   const { path, text } = fileOf(name)
