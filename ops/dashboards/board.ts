@@ -156,7 +156,12 @@ function variables(): Json<VariableModel>[] {
       current: { text: 'people', value: 'false' },
     },
     typed('support', 'support console', 'http://127.0.0.1:4318', 'Where the relay is, as your browser reaches it.'),
-    typed('runbooks', 'runbooks', '', 'The address of the folder ops/alerts, as your browser reaches it.'),
+    typed(
+      'runbooks',
+      'runbooks',
+      'http://127.0.0.1:9467/runbooks',
+      'Where the documents of ops/alerts are, as your browser reaches them.',
+    ),
     typed('price_input', 'USD for a million tokens read', '0.25', 'What the provider takes for input.'),
     typed('price_output', 'USD for a million tokens written', '2.00', 'What the provider takes for output.'),
   ]

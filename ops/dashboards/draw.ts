@@ -10,7 +10,7 @@ import { closeOnSignal, exitOnSignals } from '../closing.ts'
 import { findChromium } from '../setup/chromium.ts'
 import { Progress } from '../setup/progress.ts'
 import { NAMES } from './board.ts'
-import { findPrometheus, startFilledPrometheus } from './filled-prometheus.ts'
+import { findPrograms, startFilledPrometheus } from './filled-prometheus.ts'
 import { type Answered, pageOf } from './picture.ts'
 import { ask, queriesOf } from './queries.ts'
 import { DASHBOARDS } from './write.ts'
@@ -23,10 +23,10 @@ const [folder = 'dashboards'] = process.argv.slice(2).filter((argument) => !argu
 const before = process.argv.includes('--empty') ? 30 * 24 * 3600 : 0
 
 exitOnSignals()
-const program = findPrometheus(process.env.PROMETHEUS_PATH)
-if (!program) throw new Error('There is no Prometheus: apt-get install prometheus, or set PROMETHEUS_PATH.')
+const programs = findPrograms(process.env.PROMETHEUS_PATH)
+if (!programs) throw new Error('There is no Prometheus: apt-get install prometheus, or set PROMETHEUS_PATH.')
 const executablePath = await findChromium(new Progress())
-const prometheus = await startFilledPrometheus(program, SPAN)
+const prometheus = await startFilledPrometheus(programs, SPAN)
 const forget = closeOnSignal(prometheus.close)
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
 try {

@@ -8,34 +8,41 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { history } from './traffic.ts'
 
-/** The path of a Prometheus: the one that is told, or the one in the path; undefined without one. */
-export function findPrometheus(told: string | undefined): string | undefined {
-  const program = told ?? 'prometheus'
-  return spawnSync(program, ['--version']).status === 0 ? program : undefined
+export interface Programs {
+  prometheus: string
+  promtool: string
+  /** The folder to start them in, where it matters. */
+  cwd?: string
+}
+
+/** The Prometheus that is told, or the one in the path, with the promtool beside it; undefined without one. */
+export function findPrograms(told: string | undefined): Programs | undefined {
+  const prometheus = told ?? 'prometheus'
+  const promtool = told === undefined ? 'promtool' : join(dirname(told), 'promtool')
+  const works = [prometheus, promtool].every((program) => spawnSync(program, ['--version']).status === 0)
+  return works ? { prometheus, promtool } : undefined
 }
 
 /** Fills one with traffic up to now, starts it, and resolves when it answers. `close` leaves nothing behind. */
 export async function startFilledPrometheus(
-  program: string,
+  { prometheus, promtool, cwd }: Programs,
   { seconds, scrape }: { seconds: number; scrape: number },
 ): Promise<{ base: string; to: number; close: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-prometheus-'))
   const to = Math.floor(Date.now() / 1000 / scrape - 1) * scrape
   await writeFile(join(folder, 'history'), await history({ from: to - seconds, to, step: scrape }))
-  // In the folder of Prometheus itself, as in its package; without a folder, in the path like it.
-  const promtool = program.includes('/') ? join(dirname(program), 'promtool') : 'promtool'
   const blocks = ['tsdb', 'create-blocks-from', 'openmetrics', join(folder, 'history'), join(folder, 'data')]
-  await promisify(execFile)(promtool, blocks)
+  await promisify(execFile)(promtool, blocks, { cwd })
   await writeFile(join(folder, 'prometheus.yml'), 'scrape_configs: []\n')
   const address = `127.0.0.1:${await freePort()}`
   const running = spawn(
-    program,
+    prometheus,
     [
       `--config.file=${join(folder, 'prometheus.yml')}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
       `--web.listen-address=${address}`,
     ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
+    { cwd, stdio: ['ignore', 'ignore', 'pipe'] },
   )
   const exited = once(running, 'exit')
   const close = async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findPrometheus, startFilledPrometheus } from './filled-prometheus.ts'
+import { findPrograms, type Programs, startFilledPrometheus } from './filled-prometheus.ts'
 import { type Answer, type Asked, ask, filledIn, queriesOf } from './queries.ts'
 import { DASHBOARDS } from './write.ts'
 
@@ -9,15 +9,15 @@ const SPAN = { seconds: 6 * 3600, scrape: 60 }
 const MOST_SAMPLES = 1_000_000
 const CHOSEN = { service: '.*', version: '.*', synthetic: 'false', price_input: '0.25', price_output: '2.00' }
 
-const prometheus = findPrometheus(process.env.PROMETHEUS_PATH)
+const programs = findPrograms(process.env.PROMETHEUS_PATH)
 const all: Asked[] = Object.values(DASHBOARDS).flatMap(queriesOf)
 
-describe.skipIf(prometheus === undefined)('the panels, asked of a real Prometheus', () => {
+describe.skipIf(programs === undefined)('the panels, asked of a real Prometheus', () => {
   let started: Awaited<ReturnType<typeof startFilledPrometheus>>
   const answers: { asked: Asked; answer: Answer }[] = []
 
   beforeAll(async () => {
-    started = await startFilledPrometheus(prometheus as string, SPAN)
+    started = await startFilledPrometheus(programs as Programs, SPAN)
     for (const asked of all)
       answers.push({ asked, answer: await ask(started.base, asked, { ...SPAN, to: started.to }, CHOSEN) })
   }, 120_000)
