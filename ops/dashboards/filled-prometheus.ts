@@ -30,9 +30,14 @@ export async function startFilledPrometheus(
 ): Promise<{ base: string; to: number; close: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-prometheus-'))
   const to = Math.floor(Date.now() / 1000 / scrape - 1) * scrape
-  await writeFile(join(folder, 'history'), await history({ from: to - seconds, to, step: scrape }))
-  const blocks = ['tsdb', 'create-blocks-from', 'openmetrics', join(folder, 'history'), join(folder, 'data')]
-  await promisify(execFile)(promtool, blocks, { cwd })
+  try {
+    await writeFile(join(folder, 'history'), await history({ from: to - seconds, to, step: scrape }))
+    const blocks = ['tsdb', 'create-blocks-from', 'openmetrics', join(folder, 'history'), join(folder, 'data')]
+    await promisify(execFile)(promtool, blocks, { cwd })
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
   await writeFile(join(folder, 'prometheus.yml'), 'scrape_configs: []\n')
   const address = `127.0.0.1:${await freePort()}`
   const running = spawn(

@@ -32,6 +32,30 @@ describe.skipIf(programs === undefined)('the panels, asked of a real Prometheus'
     expect(empty).toEqual([])
   })
 
+  it('counts only the service, the version and the traffic that are chosen', async () => {
+    const seen = async (panel: string, chosen: Record<string, string>) => {
+      const asked = all.find((each) => each.panel === panel) as Asked
+      return ask(started.base, asked, { ...SPAN, to: started.to }, { ...CHOSEN, ...chosen })
+    }
+    const total = ({ series }: Answer) =>
+      series.flatMap(({ values }) => values).reduce((sum, [, value]) => sum + value, 0)
+    expect((await seen('Memory', {})).series).toHaveLength(2)
+    expect((await seen('Memory', { service: 'pass-ats-relay' })).series).toHaveLength(1)
+    expect((await seen('Runs', { service: 'pass-ats-relay' })).series.length).toBeGreaterThan(0)
+    expect((await seen('Runs', { service: 'pass-ats-server' })).series).toEqual([])
+    expect((await seen('Runs', { version: '9.9.9' })).series).toEqual([])
+    const checks = total(await seen('Runs', { synthetic: 'true' }))
+    expect(checks).toBeGreaterThan(0)
+    expect(checks).toBeLessThan(total(await seen('Runs', { synthetic: 'false' })) / 10)
+  })
+
+  it('while no process answers, no panel claims a figure but that of alerts', async () => {
+    const before = { ...SPAN, to: started.to - 40 * 24 * 3600 }
+    const claims: string[] = []
+    for (const asked of all) if (finite(await ask(started.base, asked, before, CHOSEN)) > 0) claims.push(asked.panel)
+    expect(claims).toEqual(['Alerts firing'])
+  })
+
   it('every variable that is asked for has values', async () => {
     const asked = DASHBOARDS.overview.templating?.list?.filter(({ type }) => type === 'query') ?? []
     expect(asked.map(({ name }) => name)).toEqual(['service', 'version'])
