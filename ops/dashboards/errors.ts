@@ -3,7 +3,8 @@ import { METRICS } from '../../metric-names.ts'
 import type { FAILURES } from '../../server/contract.ts'
 import { board, TO_CONSOLE } from './board.ts'
 import { all, count, each, increase, now, orZero, rate, SHOWN, series, share, shareOf } from './expression.ts'
-import { bars, graph, type Limits, NONE, type Query, stat, table, timeline } from './panel.ts'
+import { bars, graph, type Limits, NONE, type Query, stat, timeline } from './panel.ts'
+import { table } from './table.ts'
 
 const SHARE: Limits = { warning: 0.01, critical: 0.05 }
 const NOTHING_FAILED = 'nothing failed in this time'

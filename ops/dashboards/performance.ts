@@ -3,7 +3,8 @@ import { METRICS } from '../../metric-names.ts'
 import { FAST_SECONDS } from '../objectives.ts'
 import { board, TO_CONSOLE } from './board.ts'
 import { all, average, buckets, each, percentile, rate, SHOWN, sum } from './expression.ts'
-import { bars, graph, heatmap, type Limits, NONE, type Query, stat, table } from './panel.ts'
+import { bars, graph, heatmap, type Limits, NONE, type Query, stat } from './panel.ts'
+import { table } from './table.ts'
 
 const EMPTY = 'no runs in this time'
 const RUN: Limits = { warning: FAST_SECONDS, critical: FAST_SECONDS * 2 }
