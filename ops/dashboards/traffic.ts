@@ -17,7 +17,7 @@ const VALUES: Record<string, readonly string[]> = {
   failure_code: ['', 'llm_timeout', 'tectonic_crash', 'latex_invalid', 'rate_limited', 'posting_not_found'],
   check: ['opens', 'text', 'fonts', 'pages'],
   kind: ['attribute', 'email', 'phone'],
-  metric: ['http_server_request_duration_seconds'],
+  metric: [METRICS.httpDuration.name],
   version: ['0.1.0'],
 }
 /** Labels whose other values are rare, with what is not. */
