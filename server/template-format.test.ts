@@ -180,3 +180,26 @@ it('is made where set-up has made none, and so is LaTeX’s own', async () => {
   await writeFile(join(folder, 'a-file'), '')
   expect(await prepareFormats(bare, TEMPLATE, join(folder, 'a-file', 'none'), log)).toBeUndefined()
 }, 90_000)
+
+it('is done without when somebody has removed it', async () => {
+  const gone = { ...(format as TemplateFormat), texCache: join(folder, 'gone') }
+  const server = new Tectonic({
+    toolchain,
+    format: Promise.resolve(gone),
+    timeoutMs: 60_000,
+    concurrency: 1,
+    queueLimit: 1,
+  })
+  const { pdf } = await server.compile(renderLatex(resume, { typeface }).tex, { trust: 'own' })
+  expect(Buffer.from(pdf).toString('latin1', 0, 5)).toBe('%PDF-')
+}, 60_000)
+
+it('is not waited for by a server that stops, and leaves nothing half made', async () => {
+  const own = join(folder, 'stopped')
+  const stop = new AbortController()
+  const making = prepareFormats({ ...toolchain, formats: '/nowhere' }, TEMPLATE, own, log, stop.signal)
+  await expect.poll(() => readdir(own).catch(() => [])).toEqual([expect.stringMatching(/^\.making-/)])
+  stop.abort()
+  expect(await making).toBeUndefined()
+  expect(await readdir(own)).toEqual([])
+}, 60_000)
