@@ -28,7 +28,7 @@ CREATE TABLE webhook (
 ) STRICT;
 CREATE INDEX webhook_by_due ON webhook (due_at);
 
--- What a model has cost today: one row an install, and '*' for all together.
+-- What a model has cost today: one row an install, '*' for all together, and '+' for the synthetic checks, which are not in it.
 CREATE TABLE model_use (
   day INTEGER NOT NULL, -- since 1970, UTC
   install TEXT NOT NULL,
