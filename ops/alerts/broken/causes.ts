@@ -196,7 +196,7 @@ export async function setUpCauses(closing: (() => unknown)[]) {
       async provoke(signal) {
         // Who does not tell what was used has used all that was set aside.
         model.behaviour = 'no_usage'
-        await over(signal, 3, () => other.run())
+        await over(signal, 8, () => other.run())
       },
       repair: () => {
         model.behaviour = 'ok'
