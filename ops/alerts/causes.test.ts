@@ -11,6 +11,7 @@ const CAUSES = [
   'a Tectonic that crashes',
   'a Tectonic that leaves a damaged PDF',
   'more runs than the relay takes in an hour',
+  'tokens that expired two hours ago',
   'tokens that the relay has not signed',
   'a receiver of webhooks that answers 500',
 ]

@@ -91,12 +91,12 @@ export async function setUpCauses(closing: (() => unknown)[]) {
   const causes: Cause[] = [
     {
       what: 'tokens that expired two hours ago',
-      alerts: [['TokensExpire']],
+      alerts: [['TokensExpire'], ['MostRequestsRefused'], ['AuthBurst']],
       provoke: bad({ authorization: `Bearer ${expired}` }),
     },
     {
       what: 'tokens that the relay has not signed',
-      alerts: [['TokensForged', { reason: 'token_forged' }], ['MostRequestsRefused'], ['AuthBurst']],
+      alerts: [['TokensForged', { reason: 'token_forged' }]],
       provoke: bad({ authorization: `Bearer ${forged}` }),
     },
     {
