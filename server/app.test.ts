@@ -207,7 +207,7 @@ it('cancels a run for its owner: its work stops, and that is its end, however of
   const endpoint = await startOpenAiEndpoint('held')
   const bounds = { timeoutMs: 30_000, idleTimeoutMs: 30_000, concurrency: 1, queueLimit: 1 }
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
-  const quota = new TokenQuota({ path: ':memory:', installTokens: 1e9, overallTokens: 1e9 })
+  const quota = new TokenQuota(db, { installTokens: 1e9, overallTokens: 1e9 })
   const slow = byRelay(
     createApp({
       runs,

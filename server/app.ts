@@ -134,7 +134,8 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
         const source = await readCompileSource(new Uint8Array(await c.req.arrayBuffer()), c.req.query('main'))
         return pipeline.tectonic.compile(source, { trust: 'foreign', signal })
       }
-      const { pdf } = await working.add(inStage('compile', context.active(), [], compile))
+      const log = pipeline.log.child({ request_id: c.req.header(REQUEST_ID_HEADER) })
+      const { pdf } = await working.add(inStage('compile', context.active(), [], compile, log))
       return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
     } finally {
       compiling--

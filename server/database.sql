@@ -1,4 +1,5 @@
--- What the server must know after it has died. Nothing of a resume or posting, but for the name of the file in `ended`.
+-- What the server must know after it has died. Nothing of a resume or posting, but for the
+-- name of the file and the posting's terms in `ended`.
 
 -- One row a run. Without `ended` it is under way, or was when its process died.
 CREATE TABLE run (
@@ -26,6 +27,15 @@ CREATE TABLE webhook (
   PRIMARY KEY (id, endpoint)
 ) STRICT;
 CREATE INDEX webhook_by_due ON webhook (due_at);
+
+-- What a model has cost today: one row an install, '*' for all together, and '+' for the synthetic checks, which are not in it.
+CREATE TABLE model_use (
+  day INTEGER NOT NULL, -- since 1970, UTC
+  install TEXT NOT NULL,
+  tokens INTEGER NOT NULL, -- used, and set aside for runs under way
+  resumes INTEGER NOT NULL,
+  PRIMARY KEY (day, install)
+) STRICT;
 
 -- Only endpoints of which there is something to remember.
 CREATE TABLE webhook_endpoint (

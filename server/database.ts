@@ -1,31 +1,38 @@
 /** The server's one SQLite file, beside the PDFs that it tells of: opened, checked, and written in transactions. */
 
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 const FILE = 'server.sqlite'
 /** A file of another version is refused. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 /** How long a lock is waited for: only the command for webhooks, or a backup, holds one. */
 const LOCK_MS = 500
 
 /** SQLite's result codes for a file that is damaged, or is no database. */
 const DAMAGE = new Set([11, 26])
 
+class Damaged extends Error {
+  override name = 'Damaged'
+}
+
 /**
- * Opens the file in `distDir`, or creates it. One that is damaged is renamed to `.corrupt`, which `onDamage` hears of: what
- * was in it is less than a server that does not start. Throws an Error that names the path when another version has
- * written it: that is a person's mistake.
+ * Opens the file in `distDir`, or creates it. For the server, which gives `onDamage`, one that is damaged is renamed to
+ * `.corrupt`: what was in it is less than a server that does not start. Throws an Error that names the path when another
+ * version has written it, which is a person's mistake, or when it is damaged and may be in use.
  */
-export function openDatabase(distDir: string, onDamage: () => void = () => undefined): DatabaseSync {
+export function openDatabase(distDir: string, onDamage?: () => void): DatabaseSync {
   const path = join(distDir, FILE)
   try {
     return open(path)
   } catch (error) {
     const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
-    if (!DAMAGE.has(code)) throw error
+    if (!DAMAGE.has(code) && !(error instanceof Damaged)) throw error
+    if (!onDamage) throw new Error(`${path} is damaged. A server that starts sets it aside.`, { cause: error })
     renameSync(path, `${path}.corrupt`)
+    // From now on it has its day before it is cleared away, however long ago it was written.
+    utimesSync(`${path}.corrupt`, new Date(), new Date())
     // A log without its file would be taken for the new one's.
     for (const log of ['-wal', '-shm']) if (existsSync(path + log)) rmSync(path + log)
     onDamage()
@@ -54,6 +61,9 @@ function open(path: string): DatabaseSync {
           'Move it away, or set DIST_DIR to another folder.',
       )
     }
+    // Damage far behind the first page would be met by the first run, or by every start.
+    const [{ quick_check: found } = {}] = db.prepare('PRAGMA quick_check(1)').all()
+    if (found !== 'ok') throw new Damaged(`${path} is damaged.`)
     return db
   } catch (error) {
     db.close()
@@ -69,7 +79,8 @@ export function inTransaction<T>(db: DatabaseSync, work: () => T): T {
     db.exec('COMMIT')
     return result
   } catch (error) {
-    db.exec('ROLLBACK')
+    // Where the disk is full, SQLite has done so itself.
+    if (db.isTransaction) db.exec('ROLLBACK')
     throw error
   }
 }

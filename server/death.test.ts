@@ -113,7 +113,7 @@ it('a server that is told to stop ends what is under way, leaves no half of it, 
     expect(await exited).toEqual([0, null])
     expect((await events).at(-1)).toMatchObject({ failure: { code: 'interrupted' } })
     await endpoint.left
-    expect(await readdir(distDir)).toEqual(['llm-quota.sqlite', 'server.sqlite'])
+    expect(await readdir(distDir)).toEqual(['server.sqlite'])
     await stack.restartServer()
     endpoint.release()
     await client.post({ profile, posting }, id)

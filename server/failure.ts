@@ -21,6 +21,10 @@ export interface FailureContext {
 /** The template's own LaTeX, what was filled in, a file that somebody sent, or one of TeX's. */
 export type LatexPart = 'template' | 'body' | 'source' | 'package'
 
+/** How a run is stopped from outside, by its person, its server or its deadline. */
+export type Stop = Extract<FailureCode, 'interrupted' | 'cancelled' | 'overloaded'>
+const STOPS: ReadonlySet<FailureCode> = new Set<Stop>(['interrupted', 'cancelled', 'overloaded'])
+
 export class Failure extends Error {
   readonly code: FailureCode
   readonly detail: string | undefined
@@ -47,6 +51,11 @@ export class Failure extends Error {
   /** The failure itself, or `internal` for anything that was not foreseen: its words stay in `cause`. */
   static from(error: unknown): Failure {
     return error instanceof Failure ? error : new Failure('internal', { cause: error })
+  }
+
+  /** Whatever worked for the run was stopped, and says nothing of how well it worked. */
+  get isStop(): boolean {
+    return STOPS.has(this.code)
   }
 
   /** Why the work was stopped, in the words of who stopped it; `interrupted` where they gave none. */

@@ -29,24 +29,25 @@ export async function templateToPrepare(
 
 /**
  * Makes what set-up has not made, in the folder `own`. Never rejects: without the template's format each page is compiled
- * from scratch, and the log says so.
+ * from scratch, and the log says so. `signal` ends what is under way.
  */
 export async function prepareFormats(
   toolchain: Toolchain | undefined,
   template: string,
   own: string,
   log: Logger,
+  signal?: AbortSignal,
 ): Promise<TemplateFormat | undefined> {
   if (!toolchain) return undefined
   try {
-    if (!(await hasLatexFormat(toolchain))) await makeLatexFormat(toolchain)
+    if (!(await hasLatexFormat(toolchain))) await makeLatexFormat(toolchain, signal)
   } catch (error) {
     log.error({ cause: error instanceof Error ? error.name : undefined }, 'no LaTeX format could be made')
     return undefined
   }
   const folders = [...(toolchain.formats ? [toolchain.formats] : []), own]
   try {
-    return await templateFormat(toolchain, await templateToPrepare(toolchain, template), folders)
+    return await templateFormat(toolchain, await templateToPrepare(toolchain, template), folders, signal)
   } catch (error) {
     log.warn(why(error), 'the template has no format of its own: each PDF takes several times as long')
     return undefined
@@ -65,13 +66,13 @@ async function hasLatexFormat({ texCache }: Toolchain): Promise<boolean> {
   return names.some((name) => name.includes('-latex-'))
 }
 
-async function makeLatexFormat(toolchain: Toolchain): Promise<void> {
+async function makeLatexFormat(toolchain: Toolchain, signal: AbortSignal | undefined): Promise<void> {
   const job = { folder: await mkdtemp(join(tmpdir(), 'pass-ats-compile-')), main: 'ready.tex' }
   try {
     await mkdir(toolchain.texCache, { recursive: true })
     await Promise.all([mkdir(inputFolder(job)), mkdir(outputFolder(job))])
     await writeFile(join(inputFolder(job), job.main), PAGE)
-    const ended = await runToEnd(bareCommand(toolchain, job, []), { cwd: job.folder, timeoutMs: TIMEOUT_MS })
+    const ended = await runToEnd(bareCommand(toolchain, job, []), { cwd: job.folder, timeoutMs: TIMEOUT_MS, signal })
     if (ended.code !== 0) throw new Error('Tectonic could not typeset a first page.')
   } finally {
     await rm(job.folder, { recursive: true, force: true })

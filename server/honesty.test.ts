@@ -39,8 +39,8 @@ beforeAll(async () => {
   const tectonic = new Tectonic({ toolchain: await readToolchain(), timeoutMs: 60_000, concurrency: 2, queueLimit: 8 })
   const bounds = { timeoutMs: 60_000, idleTimeoutMs: 60_000, concurrency: 4, queueLimit: 4 }
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
-  const quota = new TokenQuota({ path: ':memory:', installTokens: 1e9, overallTokens: 1e9 })
-  db = openDatabase(distDir, () => {})
+  db = openDatabase(distDir)
+  const quota = new TokenQuota(db, { installTokens: 1e9, overallTokens: 1e9 })
   app = createApp({
     runs: new Runs({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) }),
     pipeline: { model: { llm, quota }, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },

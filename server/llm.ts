@@ -148,7 +148,7 @@ export class Conversation {
   /**
    * Asks for an answer of the given shape, up to three times. Neither the question nor the answer is recorded. Throws
    * Failure llm_unauthorized, llm_misconfigured, llm_rate_limited, llm_unavailable, llm_error, llm_timeout,
-   * llm_refused, llm_invalid_output, request_too_large or interrupted.
+   * llm_refused, llm_invalid_output, request_too_large, or what the run is stopped with.
    */
   async ask<T extends z.ZodType>(question: Question<T>): Promise<z.infer<T>> {
     const { hostname, port, protocol } = new URL(this.#options.baseUrl)
@@ -277,8 +277,9 @@ export class Conversation {
     } finally {
       this.#patience.rest()
       this.#countTokens(used, heardAt === undefined ? 0 : performance.now() - heardAt)
-      // Also of an answer that was cut off: it is paid for.
-      if (heardAt !== undefined) this.tokens += used?.total ?? tokensIn(promptLength + answer.length)
+      // Also of an answer that was cut off, or that nobody waited for: it is paid for.
+      if (heardAt !== undefined || this.#patience.verdict()?.isStop)
+        this.tokens += used?.total ?? tokensIn(promptLength + answer.length)
       if (isName(finishReason)) span.setAttribute(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason])
     }
     // An abort ends the iteration without throwing, so a half answer looks like a whole one here.

@@ -50,6 +50,8 @@ it('every line about a request or a run has their IDs, a request one line at eac
     // Refused at the relay: no line, and none behind it.
     await (await fetch(`${stack.relayUrl}/runs/${RUN}/resume.pdf`)).text()
     await expect.poll(async () => (await read('server')).some(({ msg }) => msg === 'run ended')).toBe(true)
+    const tex = '\\documentclass{article}\\begin{document}Acmeous\\end{document}'
+    await (await fetch(`${stack.relayUrl}/compile`, { method: 'POST', body: tex, headers })).arrayBuffer()
 
     const [relay, server] = [await read('relay'), await read('server')]
     const answered = (all: typeof relay) =>
@@ -61,13 +63,14 @@ it('every line about a request or a run has their IDs, a request one line at eac
       'GET /runs/{id}/events 200',
       'GET /runs/{id}/events 404',
       'GET /runs/{id}/resume.pdf 200',
+      'POST /compile 200',
       'POST /generate 202',
     ]
     expect(answered(server)).toEqual(requests)
     expect(answered(relay)).toEqual(requests)
     const stages = server.filter(({ msg }) => msg === 'stage ended')
     expect(stages.map(({ stage, outcome }) => `${stage} ${outcome}`)).toEqual(
-      ['llm', 'latex', 'compile', 'validate'].map((stage) => `${stage} ok`),
+      ['llm', 'latex', 'compile', 'validate', 'compile'].map((stage) => `${stage} ok`),
     )
     expect(server.find(({ msg }) => msg === 'run ended')).toMatchObject({ run: RUN, outcome: 'done', attempt: 1 })
     const about = [...relay, ...server].filter(({ msg }) => /^(request answered|stage ended|run ended)$/.test(`${msg}`))

@@ -12,11 +12,13 @@ import manifest from '../package.json' with { type: 'json' }
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './database.ts'
+import { Failure } from './failure.ts'
 import { prepareFormats } from './formats.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
 import { createLog } from './log.ts'
+import { canMakeResumes } from './pipeline.ts'
 import { TokenQuota } from './quota.ts'
 import { RunStore } from './run-store.ts'
 import { MAX_ACTIVE, Runs } from './runs.ts'
@@ -42,21 +44,25 @@ const toolchain = config.toolchainPath
   ? (JSON.parse(readFileSync(config.toolchainPath, 'utf8')) as Toolchain)
   : undefined
 const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+const shutdown = new AbortController()
 const tectonic = new Tectonic({
   toolchain,
-  format: prepareFormats(toolchain, template, join(config.distDir, 'formats'), log),
+  format: prepareFormats(toolchain, template, join(config.distDir, 'formats'), log, shutdown.signal),
   timeoutMs: config.compile.timeoutMs,
   concurrency: config.compile.concurrency,
   // A run that was taken is not turned away later.
   queueLimit: MAX_ACTIVE,
 })
+// Measured now, so that the first run need not wait for it.
+typefaceOf(tectonic, template).catch((error) => {
+  const { code, reason, latexErrorLine: line } = Failure.from(error)
+  log.error({ code, reason, line }, 'the template cannot be typeset: no resume can be made')
+})
+const db = openOrExit()
 const model = config.llm && {
   llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
-  quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),
+  quota: new TokenQuota(db, config.llmQuota),
 }
-// Measured now, so that the first run need not wait for it; what is wrong, that run will say.
-void typefaceOf(tectonic, template).catch(() => {})
-const db = openOrExit()
 const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
 const runs = new Runs({
   distDir: config.distDir,
@@ -65,7 +71,6 @@ const runs = new Runs({
   onEnd: (run, end, endedAt) => webhooks.tell(run, end, endedAt),
 })
 const working = new Working()
-const shutdown = new AbortController()
 const app = createApp({
   runs,
   pipeline: { model, tectonic, template, log },
@@ -73,7 +78,7 @@ const app = createApp({
   working,
   hosts: config.hosts,
   keys: config.keys,
-  ready: () => tectonic.ready(),
+  ready: () => canMakeResumes({ tectonic, template }),
 })
 
 function openOrExit(): DatabaseSync {
@@ -125,7 +130,6 @@ async function stop() {
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await webhooks.stop()
   await stopTelemetry()
-  model?.quota.close()
   db.close()
   metrics.close()
   process.exit(0)

@@ -40,6 +40,15 @@ export interface Pipeline {
   log: Logger
 }
 
+/** Whether a resume could be made now: everything is there, and the template has been measured. Never rejects. */
+export async function canMakeResumes({ tectonic, template }: Pick<Pipeline, 'tectonic' | 'template'>) {
+  if (!(await tectonic.ready())) return false
+  return typefaceOf(tectonic, template).then(
+    () => true,
+    () => false,
+  )
+}
+
 /**
  * Runs the stages and appends their events to the run. Never throws: a failure is the run's last event, and is
  * recorded on the span of the stage it happened in.

@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { RunEvent } from './contract.ts'
-import { openDatabase } from './database.ts'
+import { inTransaction, openDatabase } from './database.ts'
 import { Failure } from './failure.ts'
+import { clearLeftovers } from './leftovers.ts'
 import { RunStore } from './run-store.ts'
 import { Runs, type RunsOptions } from './runs.ts'
 
@@ -168,12 +169,45 @@ it('a run that takes too long ends with a clear answer, and what works for it st
 it('sets a damaged file aside, says so, and starts without it', async () => {
   const path = join(distDir, 'server.sqlite')
   await writeFile(path, 'This is no database, and was never one. '.repeat(200))
+  await utimes(path, 0, 0)
   let damaged = 0
   const db = openDatabase(distDir, () => damaged++)
   open.push(db)
+  await clearLeftovers(distDir, distDir, Date.now())
   expect(damaged).toBe(1)
   expect(new RunStore(db).find(RUN)).toBeUndefined()
   expect(await readFile(`${path}.corrupt`, 'latin1')).toContain('never one')
+})
+
+it('sets a file aside that is damaged where it is read later', async () => {
+  const path = join(distDir, 'server.sqlite')
+  const whole = openDatabase(distDir)
+  const store = new RunStore(whole)
+  for (let run = 0; run < 200; run++) {
+    const id = run.toString(16).padStart(32, '0')
+    store.begin({ id, owner: OWNER, attempt: 1, firstId: 1, startedAt: 1, events: undefined })
+  }
+  whole.close()
+  const bytes = await readFile(path)
+  bytes.fill(0x5a, bytes.length / 2)
+  await writeFile(path, bytes)
+  expect(() => openDatabase(distDir), 'for who is not the server').toThrow(`${path} is damaged`)
+  let damaged = 0
+  open.push(openDatabase(distDir, () => damaged++))
+  expect(damaged).toBe(1)
+})
+
+it('undoes a transaction that failed, and says why it did, also where SQLite has undone it', () => {
+  start()
+  const [db] = open
+  if (!db) throw new Error('not open')
+  db.exec('PRAGMA max_page_count = 20')
+  const fill = () => {
+    const insert = db.prepare("INSERT INTO run (id, owner, attempt, first_id, started_at) VALUES (?, '', 1, 1, 1)")
+    for (let run = 0; run < 5_000; run++) insert.run(run.toString(16).padStart(32, '0'))
+  }
+  expect(() => inTransaction(db, fill)).toThrow('database or disk is full')
+  expect(db.prepare('SELECT count(*) AS runs FROM run').get()).toEqual({ runs: 0 })
 })
 
 it('refuses a file of another version, and names it', () => {

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { METRICS } from '../metric-names.ts'
 import { gauge } from '../metrics.ts'
-import type { FailureCode, Run, RunEvent } from './contract.ts'
-import { Failure } from './failure.ts'
+import type { Run, RunEvent } from './contract.ts'
+import { Failure, type Stop } from './failure.ts'
 import { countEnd } from './run-counts.ts'
 import type { RunStore, StoredRun } from './run-store.ts'
 
@@ -110,7 +110,7 @@ export class RunLog {
   }
 
   /** Ends it with this failure, unless it has ended, and stops whatever works for it. */
-  stop(code: Extract<FailureCode, 'interrupted' | 'cancelled' | 'overloaded'>): void {
+  stop(code: Stop): void {
     if (this.end) return
     const failure = new Failure(code)
     this.append({ type: 'failed', failure: failure.toBody() })

@@ -169,6 +169,20 @@ describe('Tectonic', () => {
     await expect.poll(() => alive(started)).toEqual([])
   })
 
+  it.each(['cancelled', 'interrupted', 'overloaded'] as const)('has not crashed when its run is %s', async (code) => {
+    const exporter = new InMemorySpanExporter()
+    trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+    try {
+      const run = new AbortController()
+      const onTurn = () => run.abort(new Failure(code).toAbort())
+      const failure = await failureOf(tectonic().compile(ENDLESS, { ...OWN, signal: run.signal, onTurn }))
+      expect(failure.code).toBe(code)
+    } finally {
+      trace.disable()
+    }
+    expect(exporter.getFinishedSpans()[0]?.attributes[ATTR_COMPILE_OUTCOME]).toBe('interrupted')
+  })
+
   it('leaves no process when whoever started it is killed', async () => {
     const script = `
       import { Tectonic } from ${JSON.stringify(new URL('./tectonic.ts', import.meta.url).href)}

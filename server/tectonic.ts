@@ -27,7 +27,7 @@ import { inputFolder, type Job, outputFolder, pdfName, tectonicCommand } from '.
 import { recordFailure } from './span-failure.ts'
 import { type Ended, runToEnd } from './tectonic-process.ts'
 import { verdict } from './tectonic-verdict.ts'
-import type { TemplateFormat } from './template-format.ts'
+import { isThere, type TemplateFormat } from './template-format.ts'
 import type { Toolchain } from './toolchain.ts'
 import { Turns } from './turns.ts'
 
@@ -78,8 +78,6 @@ const OUTCOMES: Partial<Record<FailureCode, string>> = {
   output_too_large: 'output_too_large',
   tectonic_unavailable: 'unavailable',
   sandbox_unavailable: 'unavailable',
-  interrupted: 'interrupted',
-  cancelled: 'interrupted',
 }
 
 /** One compilation: its files, and how to read what TeX says of them. */
@@ -130,7 +128,9 @@ export class Tectonic {
     const work = async () => {
       onTurn?.()
       // Making formats takes seconds and is nobody's compilation: who comes while the server starts waits for it here.
-      const format = await this.#format
+      const made = await this.#format
+      // Removed under a server that has run for long: each page takes several times as long, and is made.
+      const format = made && (await isThere(made.texCache)) ? made : undefined
       return this.#traced(
         typeof source === 'string' ? single(source, trust, format, fields) : several(source, trust),
         signal,
@@ -161,7 +161,7 @@ export class Tectonic {
         const failure = Failure.from(error)
         // The code and the line, and nothing that TeX said: its messages quote the resume.
         recordFailure(span, failure, failure.code)
-        ended(OUTCOMES[failure.code] ?? 'crash')
+        ended(failure.isStop ? 'interrupted' : (OUTCOMES[failure.code] ?? 'crash'))
         throw failure
       } finally {
         span.end()

@@ -90,12 +90,13 @@ export function preambleOf(template: string): string | undefined {
 /**
  * The format of a template, from the first of these folders that has it, or made in the last. `specimen` is a document
  * with the template's preamble: it is typeset once, so that what is answered works. With `narrow`, the format gets a
- * bundle of those files alone that the specimen has read. Throws NoFormat.
+ * bundle of those files alone that the specimen has read. `signal` ends what is under way. Throws NoFormat.
  */
 export async function templateFormat(
   toolchain: Toolchain,
   template: { text: string; specimen: string; narrow: boolean },
   folders: readonly string[],
+  signal?: AbortSignal,
 ): Promise<TemplateFormat> {
   const preamble = preambleOf(template.text)
   const { bundle } = toolchain
@@ -115,7 +116,7 @@ export async function templateFormat(
     await clear(folder)
     const work = await mkdtemp(join(folder, UNFINISHED))
     try {
-      await make({ ...toolchain, bundle }, { ...template, preamble, digest }, work)
+      await make({ ...toolchain, bundle }, { ...template, preamble, digest }, work, signal)
       // Whole or not at all. Who was faster has made the same.
       await rename(join(work, 'made'), join(folder, name)).catch(async (error) => {
         if (!(await isThere(join(folder, name)))) throw error
@@ -140,6 +141,7 @@ async function make(
   toolchain: Toolchain & { bundle: string },
   { preamble, specimen, narrow, digest }: { preamble: string; specimen: string; narrow: boolean; digest: string },
   work: string,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   // Tectonic looks for a format's source in the bundle alone, so this is the bundle with one more file.
   const whole = join(work, 'whole')
@@ -159,7 +161,7 @@ async function make(
       ...['--format', NAME, '--reruns', '0', '--print'],
       ...args,
     ])
-    return runToEnd(command, { cwd: work, timeoutMs: BUILD_TIMEOUT_MS })
+    return runToEnd(command, { cwd: work, timeoutMs: BUILD_TIMEOUT_MS, signal })
   }
   const first = await run(whole)
   if (first.code !== 0) throw refusal(first, (await readdir(join(texCache, 'formats')).catch(() => [])).length > 0)
@@ -210,7 +212,8 @@ async function clear(folder: string): Promise<void> {
 /** Formats of earlier templates that are kept, 32 MB each: another checkout may use them. */
 const MAX_FORMATS = 8
 
-async function isThere(path: string): Promise<boolean> {
+/** Whether there is something at a path. */
+export async function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

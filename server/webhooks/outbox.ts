@@ -77,11 +77,14 @@ export class Outbox {
     this.#db.prepare('DELETE FROM webhook WHERE id = ? AND endpoint = ?').run(id, endpoint)
   }
 
-  /** Tried again at `dueAt`; with `holdUntil` nothing else goes to the endpoint before. */
+  /** Tried again at `dueAt`, unless it is dead meanwhile; with `holdUntil` nothing else goes to the endpoint before. */
   again({ id, endpoint }: Delivery, reason: string, dueAt: number, holdUntil?: number): void {
     inTransaction(this.#db, () => {
       this.#db
-        .prepare('UPDATE webhook SET attempts = attempts + 1, reason = ?, due_at = ? WHERE id = ? AND endpoint = ?')
+        .prepare(
+          `UPDATE webhook SET attempts = attempts + 1, reason = ?, due_at = ?
+           WHERE id = ? AND endpoint = ? AND due_at IS NOT NULL`,
+        )
         .run(reason, dueAt, id, endpoint)
       if (holdUntil === undefined) return
       this.#db

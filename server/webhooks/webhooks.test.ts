@@ -242,6 +242,20 @@ it('sends nothing more to an endpoint that has answered 410, until somebody enab
   await expect.poll(() => got.length).toBe(2)
 })
 
+it('does not take up again what was under way when another answer was 410', async () => {
+  const held = Promise.withResolvers<ServerResponse>()
+  const { url, got } = await endpoint((response) => held.resolve(response), 410)
+  const { runs, outbox, db, lines } = start([url])
+  finish(runs.create(RUN, ''))
+  const slow = await held.promise
+  finish(runs.create('f'.repeat(32), ''))
+  await expect.poll(() => outbox.disabled()).toHaveLength(1)
+  slow.writeHead(500).end()
+  await expect.poll(() => lines.filter(({ msg }) => msg === 'webhook sent')).toHaveLength(2)
+  expect(rows(db)).toEqual([410, 410].map(() => ({ attempts: 0, due_at: null, reason: '410' })))
+  expect(got).toHaveLength(2)
+})
+
 it('reads no more of an answer than a little, and waits for none for ever', async () => {
   let written = 0
   const { url } = await endpoint((response) => {
@@ -282,10 +296,15 @@ it('what was under way when its process ended is sent by the next one', async ()
 })
 
 it('what waits for an endpoint that is no more configured is a dead letter', async () => {
-  const { url } = await endpoint(500)
+  const { url, got } = await endpoint(500)
   const first = start([url], { clock: standingClock() })
   finish(first.runs.create(RUN, ''))
   await expect.poll(() => rows(first.db)).toMatchObject([{ attempts: 1 }])
   await first.stop()
-  expect(start([]).outbox.deadLetters()).toMatchObject([{ reason: 'not_configured' }])
+  const { outbox, webhooks } = start([])
+  expect(outbox.deadLetters()).toMatchObject([{ reason: 'not_configured' }])
+  expect(outbox.replay('all', Date.now())).toBe(1)
+  webhooks.wake()
+  expect(outbox.deadLetters(), 'also when it is replayed').toMatchObject([{ reason: 'not_configured' }])
+  expect(got).toHaveLength(1)
 })

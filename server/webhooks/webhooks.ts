@@ -101,13 +101,18 @@ export class Webhooks {
 
   /** Returns how long until the next is due, milliseconds. */
   #sendDue(): number {
-    const { outbox } = this.#options
+    const { urls, outbox } = this.#options
     const now = this.#clock.now()
     // As many again as are under way: those are still due in the file.
     for (const delivery of outbox.due(now, 2 * MAX_AT_ONCE)) {
       if (this.#underWay.size >= MAX_AT_ONCE) break
       const key = `${delivery.id} ${delivery.endpoint}`
       if (this.#underWay.has(key)) continue
+      // A dead letter of an endpoint that was taken out, replayed.
+      if (!urls.includes(delivery.endpoint)) {
+        outbox.dead(delivery, 'not_configured')
+        continue
+      }
       const attempt = this.#attempt(delivery).finally(() => {
         this.#underWay.delete(key)
         this.wake()
