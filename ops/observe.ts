@@ -14,7 +14,7 @@ import { exampleRouting, startAlertmanager, startPrometheus, type Target } from 
 import { Progress, SetupError } from './setup/progress.ts'
 import { findPrometheus } from './setup/prometheus.ts'
 
-const FOLDER = fileURLToPath(new URL('../data/observe', import.meta.url))
+const DATA = fileURLToPath(new URL('../data/observe', import.meta.url))
 const GRAFANA = 'ops/observe/grafana/README.md'
 
 const { values: flags } = parseArgs({
@@ -26,6 +26,7 @@ const { values: flags } = parseArgs({
     alertmanager: { type: 'string', default: '127.0.0.1:9093' },
     /** Where Alertmanager tells what fires, and where runbooks are. */
     desk: { type: 'string', default: '9467' },
+    data: { type: 'string', default: DATA },
   },
 })
 
@@ -50,7 +51,7 @@ async function observe(): Promise<void> {
   console.log('\nPASS ATS: observe\n')
   const progress = new Progress()
   const programs = await findPrometheus(progress)
-  await mkdir(FOLDER, { recursive: true })
+  await mkdir(flags.data, { recursive: true })
   const documents = readDocuments()
   const services = [
     { job: 'pass-ats-relay', address: flags.relay },
@@ -64,12 +65,12 @@ async function observe(): Promise<void> {
   closeOnSignal(() => desk.close())
   const alertmanager = await progress.step('Alertmanager', async () => {
     const config = await exampleRouting(desk.url)
-    const value = await startAlertmanager(programs, { folder: FOLDER, listen: flags.alertmanager, config })
+    const value = await startAlertmanager(programs, { folder: flags.data, listen: flags.alertmanager, config })
     return { value, shown: value.url }
   })
   const prometheus = await progress.step('Prometheus', async () => {
     const rules = rulesFile(documents, { runbooks: `${desk.url}/runbooks` })
-    const options = { folder: FOLDER, listen: flags.prometheus, rules, targets, alertmanagers: [alertmanager] }
+    const options = { folder: flags.data, listen: flags.prometheus, rules, targets, alertmanagers: [alertmanager] }
     const value = await startPrometheus(programs, options)
     return { value, shown: value.url }
   })

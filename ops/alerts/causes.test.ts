@@ -10,7 +10,8 @@ const CAUSES = [
   'LaTeX with an error, to /compile',
   'a Tectonic that crashes',
   'a Tectonic that leaves a damaged PDF',
-  'runs that use the day’s tokens up',
+  'more runs than the relay takes in an hour',
+  'tokens that expired two hours ago',
   'tokens that the relay has not signed',
   'a receiver of webhooks that answers 500',
 ]

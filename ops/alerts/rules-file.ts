@@ -9,13 +9,18 @@ export const RUNBOOKS = 'ops/alerts'
 const HEAD = `# Built from the documents of this folder by \`npm run alerts\`; a test fails when they differ. Do not edit.
 `
 
-/** A rule with what its place in the documents says: its area, and the link to its runbook. */
+/** A rule with what its place in the documents says: its area, its dashboard in Grafana, and the link to its runbook. */
 export function completed(rule: Rule, document: Document, section: Section, runbooks = RUNBOOKS): Rule {
   if (rule.alert === undefined) return rule
+  const { dashboard, ...rest } = rule.annotations ?? {}
   return {
     ...rule,
     labels: { ...rule.labels, area: document.name },
-    annotations: { ...rule.annotations, runbook_url: `${runbooks}/${document.name}.md#${section.anchor}` },
+    annotations: {
+      ...rest,
+      dashboard_url: `/d/pass-ats-${dashboard}`,
+      runbook_url: `${runbooks}/${document.name}.md#${section.anchor}`,
+    },
   }
 }
 

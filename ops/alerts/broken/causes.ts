@@ -91,12 +91,12 @@ export async function setUpCauses(closing: (() => unknown)[]) {
   const causes: Cause[] = [
     {
       what: 'tokens that expired two hours ago',
-      alerts: [['TokensExpire']],
+      alerts: [['TokensExpire'], ['MostRequestsRefused'], ['AuthBurst']],
       provoke: bad({ authorization: `Bearer ${expired}` }),
     },
     {
       what: 'tokens that the relay has not signed',
-      alerts: [['TokensForged', { reason: 'token_forged' }], ['MostRequestsRefused'], ['AuthBurst']],
+      alerts: [['TokensForged', { reason: 'token_forged' }]],
       provoke: bad({ authorization: `Bearer ${forged}` }),
     },
     {
@@ -196,7 +196,7 @@ export async function setUpCauses(closing: (() => unknown)[]) {
       async provoke(signal) {
         // Who does not tell what was used has used all that was set aside.
         model.behaviour = 'no_usage'
-        await over(signal, 3, () => other.run())
+        await over(signal, 8, () => other.run())
       },
       repair: () => {
         model.behaviour = 'ok'

@@ -3,12 +3,18 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { closeOnSignal } from '../../closing.ts'
 import { readToolchain } from '../../setup/toolchain.ts'
 
 /** A script in front of the real Tectonic that reads from a file what to do. */
 export async function obedientTectonic(closing: (() => unknown)[]) {
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-tectonic-'))
-  closing.push(() => rm(folder, { recursive: true, force: true }))
+  const remove = () => rm(folder, { recursive: true, force: true })
+  const forget = closeOnSignal(remove)
+  closing.push(() => {
+    forget()
+    return remove()
+  })
   const { tectonic, loader, bwrap: _, ...rest } = await readToolchain()
   const real = loader ? [loader.ldso, '--library-path', loader.libraryPath, tectonic] : [tectonic]
   const mode = join(folder, 'mode')
