@@ -32,8 +32,12 @@ it('npm run observe watches what runs, serves the runbooks, and leaves nothing r
     ['ops/observe.ts', ...args, '--relay', service.target.address, '--server', service.target.address],
     { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'pipe', 'inherit'] },
   )
-  onTestFinished(() => void child.kill('SIGKILL'))
   const exited = once(child, 'exit')
+  // Not SIGKILL: it would leave the two daemons behind.
+  onTestFinished(async () => {
+    child.kill('SIGTERM')
+    await exited
+  })
   let said = ''
   for await (const line of createInterface(child.stdout)) {
     said += `${line}\n`
