@@ -1,4 +1,4 @@
-import { expect } from '@playwright/test'
+import { expect, type Page } from '@playwright/test'
 import { resourceOf, tapRelay } from '../fixtures/relay/tap.ts'
 import * as names from '../names.ts'
 import { report } from '../ops/demonstration.ts'
@@ -133,17 +133,18 @@ test('two windows at once make one run, and both show it', async ({ journey }) =
   await second.waitForLoadState()
   // Two popups cannot be open by hand; two of our pages asking at once can.
   const pages = await Promise.all([0, 1].map(() => browser.openExtensionPage('popup/popup.html')))
-  const ids = await Promise.all(
-    pages.map((page) =>
-      page.evaluate(async () => {
-        const tabs = await chrome.tabs.query({})
-        const tabId = tabs.find(({ active, url }) => active && url?.startsWith('chrome-extension'))?.id ?? 0
-        const payload = { tabId, clickedAt: Date.now() }
-        const { run } = await chrome.runtime.sendMessage({ type: 'background/start_run', payload })
-        return run.id as string
-      }),
-    ),
-  )
+  const [asking] = pages as [Page]
+  // From one of them, in one turn: a run that cannot read its page is over before another process has asked.
+  const ids = await asking.evaluate(async () => {
+    const tabs = await chrome.tabs.query({ active: true })
+    const payload = {
+      tabId: tabs.find(({ url }) => url?.startsWith('chrome-extension'))?.id ?? 0,
+      clickedAt: Date.now(),
+    }
+    const ask = async () =>
+      (await chrome.runtime.sendMessage({ type: 'background/start_run', payload })).run.id as string
+    return Promise.all([ask(), ask()])
+  })
   expect(new Set(ids).size).toBe(1)
   for (const page of pages) await expect(page.getByTestId('run-id')).toHaveAttribute('title', ids[0] as string)
   await expect
