@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
-import { type RelayProcess, startRelay } from '../fixtures/relay/relay-process.ts'
+import { AS_STAFF, type RelayProcess, startRelay } from '../fixtures/relay/relay-process.ts'
 import { closeOnSignal } from '../ops/closing.ts'
 import type { NewRequest } from '../relay/store/journal.ts'
 import { openStore } from '../relay/store/store.ts'
@@ -168,7 +168,7 @@ function unpack(body: Uint8Array): void {
 async function lookUpOverHttp({ url, send }: RelayProcess, some: readonly string[], requests: readonly NewRequest[]) {
   const [lookUp, nothing] = [noTimes(), noTimes()]
   const get = async (path: string) => {
-    const response = await fetch(url + path)
+    const response = await fetch(url + path, { headers: AS_STAFF })
     await response.arrayBuffer()
     if (!response.ok) throw new Error(`${path} was answered with ${response.status}.`)
   }

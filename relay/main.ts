@@ -3,11 +3,14 @@ import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { createAccess } from './access/access.ts'
+import { createAddressOf } from './access/address.ts'
 import { keptSecret } from './access/secret-file.ts'
-import { createApp } from './app.ts'
+import { createApp, type Parts } from './app.ts'
 import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
 import { connectionOptions } from './connections.ts'
+import { openAudit } from './console/audit.ts'
+import { createStaff } from './console/staff.ts'
 import { startForwarder } from './forward/forward.ts'
 import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
@@ -35,6 +38,16 @@ function levelOf(notice: StoreNotice): 'info' | 'warn' | 'error' {
   return notice.why === 'room' ? 'warn' : 'info'
 }
 
+function supportOf({ support, access }: Config): Parts['support'] {
+  const { tokens, tokenPath, auditPath, links, runbooks } = support
+  // Kept in a file that only this user can read: whoever can, could read the store as well.
+  const known = tokens.length > 0 ? tokens : [{ name: 'local', token: keptSecret(tokenPath) }]
+  return {
+    ...{ staff: createStaff(known), audit: openAudit(auditPath, Date.now), links, runbooks },
+    addressOf: createAddressOf(access.trustedProxies),
+  }
+}
+
 function start(config: Config, log: Log): void {
   const onNotice = (notice: StoreNotice) => log[levelOf(notice)](notice, NOTICES[notice.kind])
   const store = openStore(config.storePath, config.terms, { onNotice, destination: config.forward?.url })
@@ -53,6 +66,7 @@ function start(config: Config, log: Log): void {
   })
   const app = createApp({
     ...{ access, store, accept, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
+    support: supportOf(config),
     breaker: createBreaker(),
     shutdown: signal,
   })

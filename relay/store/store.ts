@@ -88,6 +88,7 @@ export function openStore(
     each: (read) => readEach([...hours], read),
     eachBackwards: (read) => readEach(hours.toReversed(), read),
     windowMs: terms.retentionMs,
+    keptMs: terms.keptMs,
   })
 
   function openKept(): DatabaseSync {
@@ -225,6 +226,8 @@ export function openStore(
     find: lookUp.find,
     trace: lookUp.trace,
     recent: lookUp.recent,
+    failed: lookUp.failed,
+    arrivals: lookUp.arrivals,
     markOf: lookUp.markOf,
     stay: (traceId: string): Stay | undefined => lookUp.stay(traceId, now()),
 
