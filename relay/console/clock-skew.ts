@@ -26,22 +26,29 @@ const END_SLACK_NS = 250_000_000n
 export function clockShifts(hops: readonly Hop[], reference: string): Map<string, bigint> {
   const shifts = new Map<string, bigint>([[reference, 0n]])
   const between = Map.groupBy(hops, ({ caller, called }) => [caller, called].sort().join('\n'))
-  for (let grown = true; grown; ) {
-    grown = false
-    for (const [key, pair] of between) {
+  // From service to service; by requests first, which say it more exactly than a parent does.
+  const pairs = [...between].sort(([, a], [, b]) => Number(b.some(isRequest)) - Number(a.some(isRequest)))
+  for (let next = reachable(); next; next = reachable()) {
+    const { known, unknown, hops } = next
+    shifts.set(unknown, (shifts.get(known) ?? 0n) + shiftOf(hops, unknown))
+  }
+  function reachable() {
+    for (const [key, hops] of pairs) {
       const [a = '', b = ''] = key.split('\n')
-      if (shifts.has(a) === shifts.has(b)) continue
-      const [known, unknown] = shifts.has(a) ? [a, b] : [b, a]
-      shifts.set(unknown, (shifts.get(known) ?? 0n) + shiftOf(pair, unknown))
-      grown = true
+      if (shifts.has(a) !== shifts.has(b)) {
+        return shifts.has(a) ? { known: a, unknown: b, hops } : { known: b, unknown: a, hops }
+      }
     }
+    return undefined
   }
   return new Map([...shifts].filter(([, shift]) => shift !== 0n))
 }
 
+const isRequest = (hop: Hop) => hop.isRequest
+
 /** What to add to the times of `service` so that they fit those of the other; 0 when they do, or nothing would. */
 function shiftOf(all: readonly Hop[], service: string): bigint {
-  const requests = all.filter(({ isRequest }) => isRequest)
+  const requests = all.filter(isRequest)
   const hops = requests.length > 0 ? requests : all
   const broken = hops.filter(
     ({ outerStart, outerEnd, innerStart, innerEnd }) =>

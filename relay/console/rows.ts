@@ -54,10 +54,11 @@ ${missingParents.length > 0 ? html`<p class="hint">Missing parents: ${missingPar
 
 /** When not all are drawn: what failed, what the run waited for, and then those that come first; in the same order. */
 function mostTelling({ waterfall: { rows }, diagnosis, maxRows }: View): Row[] {
-  const chosen = new Set<Row>()
-  const first = (row: Row) => row === diagnosis.failed || row.status === 'error' || row.critical
-  for (const row of [...rows.filter(first), ...rows]) {
-    if (chosen.size === maxRows) break
+  const chosen = new Set<Row>(diagnosis.failed ? [diagnosis.failed] : [])
+  const failed = rows.filter(({ status }) => status === 'error')
+  const critical = rows.filter((row) => row.critical)
+  for (const row of [...failed, ...critical, ...rows]) {
+    if (chosen.size >= maxRows) break
     chosen.add(row)
   }
   return rows.filter((row) => chosen.has(row))

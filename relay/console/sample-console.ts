@@ -1,8 +1,10 @@
 /** A console over a store of invented runs, for its tests. */
+import { gzipSync } from 'node:zlib'
 import { JSDOM } from 'jsdom'
 import { createAccept } from '../ingest.ts'
-import { encode, type TracesData } from '../otlp.ts'
+import { encode, spansOf, type TracesData } from '../otlp.ts'
 import { AS_STAFF, sampleSupport, silent, temporaryStore } from '../sample-run.ts'
+import { packTraces } from '../scan/trace-list.ts'
 import type { Store } from '../store/store.ts'
 import { type Console, createConsole } from './console.ts'
 
@@ -48,5 +50,17 @@ export async function take(store: Store, ...requests: TracesData[]): Promise<voi
   const accept = createAccept(store, () => {})
   for (const request of requests) {
     await accept({ bytes: encode(request, 'json'), encoding: 'json', gzipped: false })
+  }
+}
+
+/** Puts requests into the store past ingest, which takes out what is not listed: they may be older than its list. */
+export async function put(store: Store, ...requests: TracesData[]): Promise<void> {
+  for (const request of requests) {
+    const spans = [...spansOf(request)]
+    const traces = [...new Set(spans.map(({ traceId }) => traceId))].map((traceId) => {
+      const own = spans.filter((span) => span.traceId === traceId)
+      return [traceId, { spans: own.length, error: own.some(({ status }) => status?.code === 2) }] as const
+    })
+    await store.append({ encoding: 'json', body: gzipSync(encode(request, 'json')), traces: packTraces(traces) })
   }
 }

@@ -105,11 +105,8 @@ const STATUSES = ['unset', 'ok', 'error'] as const
 /** Lays a trace out. Takes whatever was sent: loops, missing parents and end before start come out as rows, too. */
 export function layOut(data: TracesData): Waterfall {
   // Of several with one ID the first: a span that was sent again is still one.
-  const byId = new Map(
-    nodesOf(data)
-      .toReversed()
-      .map((node) => [node.span.spanId, node]),
-  )
+  const byId = new Map<string, Node>()
+  for (const node of nodesOf(data)) if (!byId.has(node.span.spanId)) byId.set(node.span.spanId, node)
   const nodes = inOrder([...byId.values()])
   const rootNode = nodes.find(({ span }) => !span.parentSpanId)
   const shifts = clockShifts(hopsOf(nodes, byId), (rootNode ?? nodes[0])?.service ?? '')
