@@ -103,7 +103,7 @@ test('Pages come with headers that forbid scripts, frames, other forms, sniffing
     expect(policy).toContain(rule)
   }
   expect(headers.get('x-content-type-options')).toBe('nosniff')
-  expect(headers.get('referrer-policy')).toBe('no-referrer')
+  expect(headers.get('referrer-policy')).toBe('same-origin')
   expect(headers.get('cache-control')).toBe('no-store')
   const css = await get('/support/console.css')
   expect(css.headers.get('content-type')).toContain('text/css')

@@ -158,7 +158,8 @@ const headers = secureHeaders({
     frameAncestors: ["'none'"],
   },
   xFrameOptions: 'DENY',
-  referrerPolicy: 'no-referrer',
+  // Not no-referrer: with it a browser sends our own forms with the Origin null, which is nobody's.
+  referrerPolicy: 'same-origin',
   strictTransportSecurity: false,
 })
 
