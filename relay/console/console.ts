@@ -15,7 +15,7 @@ import { type TraceLink, tracePage } from './trace.ts'
 import { layOut } from './waterfall.ts'
 
 /** Spans drawn at first, and when all are asked for. A real run has about forty. */
-const ROWS = { first: 500, all: 5_000 }
+const ROWS = { first: 500, all: 2_000 }
 /** What a page may spend on reading other runs, for how often and how long. */
 const BUDGET_MS = { occurrences: 40, usual: 40 }
 /** A trace that got spans so lately may get more. */

@@ -193,11 +193,12 @@ function lowerFirst(sentence: string): string {
   return sentence.charAt(0).toLowerCase() + sentence.slice(1)
 }
 
-/** A duration with a fitting unit: `0.4 ms`, `82 ms`, `3.4 s`, `2 min 5 s`. */
+/** A duration with a fitting unit: `0.4 ms`, `82 ms`, `3.4 s`, `2 min 5 s`, `1 h 0 min`. */
 export function formatMs(ms: number): string {
   if (ms < 9.95) return `${Number(ms.toFixed(1))} ms`
   if (ms < 999.5) return `${Math.round(ms)} ms`
   if (ms < 59_950) return `${(ms / 1_000).toFixed(1)} s`
   const seconds = Math.round(ms / 1_000)
+  if (seconds >= 3_600) return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }

@@ -1,4 +1,5 @@
 /** The waterfall as a page shows it: a row a span, each opening onto its details. */
+import { setImmediate as breath } from 'node:timers/promises'
 import { html } from 'hono/html'
 import { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } from '../../names.ts'
 import { type Diagnosis, formatMs } from './diagnosis.ts'
@@ -33,10 +34,18 @@ interface View {
   maxRows: number
 }
 
-export function waterfallView(view: View): Html {
+/** Rows made in a row: with thousands of them requests would wait. */
+const AT_ONCE = 100
+
+export async function waterfallView(view: View): Promise<Awaited<Html>> {
   const { traceId, waterfall, maxRows } = view
   const { rows, totalMs, services, missingParents, root } = waterfall
   const drawn = rows.length > maxRows ? mostTelling(view) : rows
+  const items: Html[] = []
+  for (const [n, row] of drawn.entries()) {
+    if (n % AT_ONCE === AT_ONCE - 1) await breath()
+    items.push(rowItem(row, view))
+  }
   return html`<h2 id="waterfall">Where the time went</h2>
 <ul class="legend" aria-label="Services">${services
     .slice(0, 8)
@@ -47,7 +56,7 @@ export function waterfallView(view: View): Html {
 ${rows.length > drawn.length ? html`<p class="notice">${rows.length - drawn.length} more spans are not drawn. <a href="/support/${traceId}?rows=all">Draw more</a></p>` : ''}
 <div class="axis" aria-hidden="true"><span>0</span><span>${formatMs(totalMs / 2)}</span><span>${formatMs(totalMs)}</span></div>
 <ol class="waterfall" aria-labelledby="waterfall">
-${drawn.map((row) => rowItem(row, view))}
+${items}
 </ol>
 ${missingParents.length > 0 ? html`<p class="hint">Missing parents: ${missingParents.slice(0, 5).map((id) => html`<code>${shown(id, 32)}</code> `)}</p>` : ''}`
 }

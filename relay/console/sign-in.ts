@@ -10,6 +10,7 @@ export function signInPage(to: string, problem?: string): Html {
 ${problem ? html`<p class="notice" role="alert">${problem}</p>` : ''}
 <form class="look-up" action="/support/sign-in" method="post">
 <input type="hidden" name="to" value="${to}">
+<input type="text" name="username" value="support" autocomplete="username" hidden>
 <label for="token">Support token</label>
 <p class="field"><input id="token" name="token" type="password" required autocomplete="current-password" aria-describedby="token-hint"><button>Sign in</button></p>
 <p id="token-hint" class="hint">Yours, from whoever runs this relay. What you look at is recorded under your name.</p>

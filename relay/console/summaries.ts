@@ -18,6 +18,8 @@ export interface Summary {
   step?: string
   /** Of any of its services. */
   versions: string[]
+  /** Whether there was more than a summary reads, so that the rest of it may be wrong. */
+  truncated: boolean
   /** How long the longest span of each {@link stepKey} took, of those that worked. */
   steps: Map<string, number>
 }
@@ -68,6 +70,7 @@ export function createSummaries(store: Store, now: () => number) {
       durationMs: waterfall.root?.durationMs ?? waterfall.totalMs,
       ...said(diagnosis),
       versions: [...new Set(waterfall.versions.values())],
+      truncated: trace.truncated,
       steps,
     }
     known.set(traceId, { summary, readAt: now() })
@@ -116,7 +119,7 @@ export function createSummaries(store: Store, now: () => number) {
       const runs = some(
         ids.filter((id) => id !== traceId),
         budgetMs,
-      ).filter(({ state }) => state === 'done' || state === 'open')
+      ).filter(({ state, truncated }) => !truncated && (state === 'done' || state === 'open'))
       const times = new Map<string, number[]>()
       for (const { steps } of runs) {
         for (const [key, ms] of steps) times.set(key, [...(times.get(key) ?? []), ms])
