@@ -36,12 +36,16 @@ export const SPAN_COMPILE = 'compile'
 export const SPAN_TECTONIC = 'tectonic'
 /** Stage, INTERNAL, server: the PDF is opened and checked. */
 export const SPAN_VALIDATE = 'validate'
+/** CLIENT, server, a trace of its own: one attempt to tell an endpoint how a run ended; linked to the run's trace. */
+export const SPAN_WEBHOOK = 'webhook'
 /** Stage, INTERNAL, background: the PDF arrives in the browser. */
 export const SPAN_DELIVER = 'deliver'
 
 // ── RPC methods of the extension's messages (span name = method) ───────────
 /** Popup asks background to start a run. */
 export const RPC_START_RUN = 'background/start_run'
+/** Popup asks background to cancel the run. */
+export const RPC_CANCEL_RUN = 'background/cancel_run'
 /** Background asks the page's content script for the posting. */
 export const RPC_EXTRACT_POSTING = 'content/extract_posting'
 /** `rpc.system.name` of messages inside the extension. */
@@ -91,13 +95,18 @@ export const ATTR_LLM_REPAIR = 'pass_ats.llm.repair'
 export const ATTR_LLM_QUOTA_LEFT = 'pass_ats.llm.quota.left'
 /** Whose quota of tokens was used up, so that rules chose the bullets: `install` or `overall`. */
 export const ATTR_LLM_QUOTA_EXHAUSTED = 'pass_ats.llm.quota.exhausted'
+/** Bullets and remarks left out because two pages have no room for them. */
+export const ATTR_BULLETS_LEFT_OUT = 'pass_ats.bullets.left_out'
 /** Tectonic format: `latex`. */
 export const ATTR_COMPILE_FORMAT = 'pass_ats.compile.format'
 /** TeX passes run. */
 export const ATTR_COMPILE_PASSES = 'pass_ats.compile.passes'
 /** Whether Tectonic ran inside bubblewrap. */
 export const ATTR_COMPILE_SANDBOXED = 'pass_ats.compile.sandboxed'
-/** How Tectonic ended: ok, latex_error, unsupported_character, timeout, out_of_memory, crash, unavailable, interrupted. */
+/**
+ * How Tectonic ended: ok, latex_error, unsupported_character, timeout, out_of_memory, output_too_large, crash, unavailable,
+ * interrupted.
+ */
 export const ATTR_COMPILE_OUTCOME = 'pass_ats.compile.outcome'
 /** User and system CPU time of the Tectonic process, seconds. */
 export const ATTR_COMPILE_CPU_TIME = 'pass_ats.compile.cpu.time'
@@ -105,12 +114,18 @@ export const ATTR_COMPILE_CPU_TIME = 'pass_ats.compile.cpu.time'
 export const ATTR_COMPILE_MEMORY_PEAK = 'pass_ats.compile.memory.peak'
 /** Line of the LaTeX error, counted from 1. */
 export const ATTR_LATEX_ERROR_LINE = 'pass_ats.latex.error.line'
+/** Whose line that is: `template`, `body` (what was filled in), `source` (sent to POST /compile), `package` (TeX's own). */
+export const ATTR_LATEX_ERROR_PART = 'pass_ats.latex.error.part'
 /** Characters of LaTeX handed to the compiler. */
 export const ATTR_LATEX_LENGTH = 'pass_ats.latex.length'
 /** Pages in the PDF. */
 export const ATTR_PDF_PAGES = 'pass_ats.pdf.pages'
 /** Size of the PDF, bytes. */
 export const ATTR_PDF_SIZE = 'pass_ats.pdf.size'
+/** Checks of the PDF that passed: size, readable, pages, fonts_embedded, text, text_on_page, links, outline, title, language. */
+export const ATTR_PDF_CHECKS_PASSED = 'pass_ats.pdf.checks.passed'
+/** Checks of the PDF that failed, of the same list. */
+export const ATTR_PDF_CHECKS_FAILED = 'pass_ats.pdf.checks.failed'
 /** Characters of text that can be extracted from the PDF. */
 export const ATTR_PDF_TEXT_LENGTH = 'pass_ats.pdf.text.length'
 /** Events sent on this SSE connection. */
@@ -121,8 +136,17 @@ export const ATTR_SSE_RESUMED = 'pass_ats.sse.resumed'
 export const ATTR_SSE_LAST_EVENT_ID = 'pass_ats.sse.last_event_id'
 /** Why the SSE connection ended: `finished`, `client_disconnected`, `server_shutdown`. */
 export const ATTR_SSE_CLOSE_REASON = 'pass_ats.sse.close_reason'
-/** Whether a POST /generate met a run that existed already. */
+/** How often the browser posted the run again because the server had lost it. */
+export const ATTR_RUN_REPOSTS = 'pass_ats.run.reposts'
+/** Whether a POST /generate met a run that existed already, and started none. */
 export const ATTR_RUN_REPLAYED = 'pass_ats.run.replayed'
+/** Which attempt at the run a POST /generate began: above 1 when the server had died in the one before. */
+export const ATTR_RUN_ATTEMPT = 'pass_ats.run.attempt'
+
+/** Which attempt at sending the webhook this is, from 1. */
+export const ATTR_WEBHOOK_ATTEMPT = 'pass_ats.webhook.attempt'
+/** What became of the attempt: `taken`, `again` (tried later), `dead` (given up), `gone` (the endpoint wants no more). */
+export const ATTR_WEBHOOK_OUTCOME = 'pass_ats.webhook.outcome'
 
 // ── Attributes of the semantic conventions ─────────────────────────────────
 /** Low-cardinality class of the error. */

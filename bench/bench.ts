@@ -7,12 +7,14 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exitOnSignals, isClosing } from '../ops/closing.ts'
+import { benchCompile } from './compile.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
 import { benchIngest } from './ingest.ts'
 import { benchLookUp } from './look-up.ts'
 import { benchOutage } from './outage.ts'
 import { benchRun } from './run.ts'
+import { benchRuns } from './runs.ts'
 import { benchSize } from './size.ts'
 import { benchStream } from './stream.ts'
 import { benchSurvive } from './survive.ts'
@@ -42,7 +44,13 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     about: 'what the browser sends by itself: requests of runs that work, delay of those that fail',
     run: benchUpload,
   },
-  run: { about: 'click to PDF by stage, p50 and p95, milliseconds', run: benchRun },
+  compile: { about: 'what a resume takes to typeset, step by step, and beside hostile LaTeX', run: benchCompile },
+  runs: {
+    about: 'runs one after another: processes, files, handles and memory they leave, and what writing them down costs',
+    run: benchRuns,
+    runs: 1_000,
+  },
+  run: { about: 'click to PDF, every part of it: p50, p95 and p99, milliseconds', run: benchRun },
   ingest: { about: 'what the relay takes in a second of its CPU, and with full decoding', run: benchIngest, runs: 1 },
   tracer: { about: 'what tracing costs a span, an extraction and a run, against none', run: benchTracer },
   crash: {

@@ -2,11 +2,12 @@
 
 import { SpanKind } from '@opentelemetry/api'
 import browser from 'webextension-polyfill'
-import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_START_RUN, RPC_SYSTEM } from '../names.ts'
+import { ATTR_RPC_METHOD, ATTR_RPC_SYSTEM, RPC_CANCEL_RUN, RPC_START_RUN, RPC_SYSTEM } from '../names.ts'
 import { followFirefox, onConsent } from './consent.ts'
 import { forgetDelivered } from './delivered.ts'
 import {
   type AboutRun,
+  type CancelRun,
   FORGET_RUNS,
   POPUP_PORT,
   PREVIEW_REPORT,
@@ -22,7 +23,6 @@ import { resumeRun, type StartedRun, startRun } from './run.ts'
 import { RunFailure } from './run-failure.ts'
 import { readRunRecord, removeRunRecord } from './run-record.ts'
 import { onRunStateRemoved, type RunState, readRunState, removeRunState, writeRunState } from './run-state.ts'
-import type { RunView } from './run-view.ts'
 import { readSettings } from './settings.ts'
 import { renewIds, sessionId } from './tracer/identity.ts'
 import { Journal } from './tracer/journal.ts'
@@ -38,7 +38,7 @@ const UPLOAD = 'upload'
 const journal = new Journal()
 const traces = new Traces(journal)
 /** The run under way, if any: a second click joins it. */
-let current: RunView | undefined
+let current: StartedRun | undefined
 /** Resolves when the newest run has ended and is on the list of past runs. */
 let ending: Promise<void> | undefined
 /** Open popups, and what they were shown last. */
@@ -47,6 +47,7 @@ let shown: RunState | undefined
 
 const handlers: Record<string, (tracer: Tracer, payload: never) => Promise<unknown>> = {
   [RPC_START_RUN]: onStartRun,
+  [RPC_CANCEL_RUN]: onCancelRun,
   [PREVIEW_REPORT]: (_, { runId }: AboutRun) => traces.preview(runId),
   [REPORT_RUN]: onReportRun,
   [RENEW_IDS]: onRenewIds,
@@ -63,20 +64,28 @@ browser.runtime.onMessage.addListener((message: unknown, sender: browser.Runtime
 
 async function onStartRun(tracer: Tracer, request: StartRun): Promise<RunStarted> {
   const receivedAt = Date.now()
-  if (current) return { run: current.state }
+  // One that is cancelled may still have something to tell the server; the next one need not wait for that.
+  if (current?.view.state.status === 'running') return { run: current.view.state }
   const run = startRun(tracer, request, show)
   track(run)
-  // The popup's own side is recorded here: it may be closed before it could hand a span over.
-  const attributes = { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_START_RUN }
-  const call = tracer.start(RPC_START_RUN, run.root, {
-    kind: SpanKind.CLIENT,
-    startTime: request.clickedAt,
-    attributes,
-  })
-  const served = tracer.start(RPC_START_RUN, call, { kind: SpanKind.SERVER, startTime: receivedAt, attributes })
-  served.end()
-  call.end()
+  recordCall(tracer, run, RPC_START_RUN, request.clickedAt, receivedAt)
   return { run: run.view.state }
+}
+
+async function onCancelRun(tracer: Tracer, { runId, clickedAt }: CancelRun): Promise<void> {
+  const receivedAt = Date.now()
+  const run = current
+  if (run?.view.state.id !== runId || run.view.state.status !== 'running') return
+  recordCall(tracer, run, RPC_CANCEL_RUN, clickedAt, receivedAt)
+  run.cancel()
+}
+
+/** The popup's own side is recorded here: it may be closed before it could hand a span over. */
+function recordCall(tracer: Tracer, { root }: StartedRun, method: string, clickedAt: number, receivedAt: number): void {
+  const attributes = { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: method }
+  const call = tracer.start(method, root, { kind: SpanKind.CLIENT, startTime: clickedAt, attributes })
+  tracer.start(method, call, { kind: SpanKind.SERVER, startTime: receivedAt, attributes }).end()
+  call.end()
 }
 
 async function onReportRun(_: Tracer, { runId }: AboutRun) {
@@ -105,13 +114,14 @@ async function onForgetRuns(): Promise<void> {
   if (!current) await removeRunState()
 }
 
-function track({ view, ended }: StartedRun): void {
-  current = view
+function track(run: StartedRun): void {
+  const { view, ended } = run
+  current = run
   const { id, startedAt } = view.state
   void changePastRuns((runs) => withPastRun(runs, { id, startedAt, status: 'running', trace: 'held' }))
   void browser.alarms.create(RECOVERY, { periodInMinutes: RECOVERY_MINUTES })
   ending = ended.then(async () => {
-    current = undefined
+    if (current === run) current = undefined
     // Where storage cannot be read now, the next worker settles it.
     await traces.settle(view.state).catch(() => undefined)
   })
@@ -171,7 +181,7 @@ function endedState(state: RunState): RunState {
 /** Settles the runs that a worker did not live to settle, but for the `resumed`. `newest` is the newest run, ended. */
 async function settleLost(newest: RunState | undefined, resumed: string | undefined): Promise<void> {
   for (const run of await readPastRuns()) {
-    if (run.status !== 'running' || run.id === resumed || run.id === current?.state.id) continue
+    if (run.status !== 'running' || run.id === resumed || run.id === current?.view.state.id) continue
     await traces.settle(run.id === newest?.id ? newest : endedState({ ...run, status: 'running', step: 'extract' }))
   }
 }

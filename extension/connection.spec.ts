@@ -1,40 +1,10 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net'
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { wireTo } from '../fixtures/relay/wire.ts'
 import { endOfRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { anotherStack, rowsNamed, test } from './journey.ts'
 import type { RunRecord } from './run-record.ts'
-
-/** A wire to a relay that can be cut in the middle of whatever goes through it. */
-async function wireTo(url: string) {
-  const { hostname, port } = new URL(url)
-  const sockets = new Set<Socket>()
-  const server = createServer((near) => {
-    const far = dial(Number(port), hostname)
-    for (const socket of [near, far]) {
-      sockets.add(socket)
-      socket.on('error', () => socket.destroy())
-      socket.on('close', () => sockets.delete(socket))
-    }
-    near.pipe(far).pipe(near)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const cut = () => {
-    for (const socket of sockets) socket.destroy()
-  }
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cut,
-    close: async () => {
-      server.close()
-      cut()
-      await once(server, 'close')
-    },
-  }
-}
 
 test('a connection that is cut in the middle of a run is taken up where it was, and the run is one trace', async ({
   journey,

@@ -29,6 +29,7 @@ export async function followEvents(
   for (let lost = 0; ; lost++) {
     const before = progress.lastEventId
     const silence = new SilenceWatch()
+    if (deadline.aborted) throw RunFailure.ofAbort(deadline) ?? RunFailure.of('interrupted')
     try {
       await relay.request(
         parent,
@@ -45,7 +46,7 @@ export async function followEvents(
       )
       if (progress.ended) return
     } catch (error) {
-      if (deadline.aborted) throw RunFailure.of('interrupted', error)
+      if (deadline.aborted) throw RunFailure.ofAbort(deadline) ?? RunFailure.of('interrupted', error)
       const failure = RunFailure.from(error)
       // Only a broken connection is worth another try; an answer is an answer.
       if (failure.body.code !== 'relay_unreachable' && failure.body.code !== 'server_unreachable') throw failure
@@ -55,8 +56,16 @@ export async function followEvents(
     }
     if (progress.lastEventId > before) lost = 0
     if (lost >= MAX_LOST) throw RunFailure.of('server_unreachable')
-    await new Promise((resolve) => setTimeout(resolve, progress.retryMs))
+    await pause(progress.retryMs, deadline)
   }
+}
+
+/** Waits, or less long when the signal aborts. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  signal.addEventListener('abort', () => resolve(), { once: true })
+  return promise.finally(() => clearTimeout(timer))
 }
 
 async function readStream(

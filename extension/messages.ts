@@ -19,6 +19,12 @@ export interface StartRun {
 export interface RunStarted {
   run: RunState
 }
+/** Popup → background. Answered at once; the run's end is in the run state. */
+export interface CancelRun {
+  runId: string
+  /** Epoch milliseconds of the click. */
+  clickedAt: number
+}
 
 /** Popup → background: what a report of a run would send, and to send it. Both are answered with a Report. */
 export const PREVIEW_REPORT = 'background/preview_report'
@@ -50,5 +56,6 @@ export interface PostingExtracted {
 }
 
 export type StartRunMessage = Message<StartRun>
+export type CancelRunMessage = Message<CancelRun>
 export type AboutRunMessage = Message<AboutRun>
 export type ExtractPostingMessage = Message<ExtractPosting>

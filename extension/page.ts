@@ -14,15 +14,18 @@ import { markFailed, type Tracer } from './tracer/tracer.ts'
 /** Longest wait for the page's answer. Reading the largest of pages takes a second. */
 const EXTRACT_MS = 20_000
 
-/** Asks the page for its posting. Throws RunFailure page_unreadable, page_interrupted or posting_not_found. */
-export async function askForPosting(tracer: Tracer, root: Span, tabId: number): Promise<Posting> {
+/**
+ * Asks the page for its posting. Throws RunFailure page_unreadable, page_interrupted, posting_not_found, or what the
+ * signal was aborted with.
+ */
+export async function askForPosting(tracer: Tracer, root: Span, tabId: number, signal: AbortSignal): Promise<Posting> {
   const call = tracer.start(RPC_EXTRACT_POSTING, root, {
     kind: SpanKind.CLIENT,
     attributes: { [ATTR_RPC_SYSTEM]: RPC_SYSTEM, [ATTR_RPC_METHOD]: RPC_EXTRACT_POSTING },
   })
   try {
     const askedAt = Date.now()
-    const extracted = await askTab(tabId)
+    const extracted = await askTab(tabId, signal)
     const { posting } = extracted
     if (posting && !isCode(posting.source)) throw RunFailure.of('page_interrupted')
     recordExtraction(tracer, call, askedAt, extracted)
@@ -37,10 +40,11 @@ export async function askForPosting(tracer: Tracer, root: Span, tabId: number): 
   }
 }
 
-async function askTab(tabId: number): Promise<Extracted> {
+async function askTab(tabId: number, signal: AbortSignal): Promise<Extracted> {
   const answer = injectAndAsk(tabId)
   const late = new Promise<never>((_, reject) => {
     const timer = setTimeout(() => reject(RunFailure.of('page_interrupted')), EXTRACT_MS)
+    signal.addEventListener('abort', () => reject(RunFailure.ofAbort(signal)), { once: true })
     answer.then(
       () => clearTimeout(timer),
       () => clearTimeout(timer),

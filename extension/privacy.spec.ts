@@ -108,7 +108,7 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
       expect(left[`trace ${id}`], 'the search would find something').toContain('pass-ats-server')
       expect(left[`console page ${id}`]).toContain(id)
     }
-    expect(left['the server\u2019s log'], 'the search would find something').toContain('run done')
+    expect(left['the server\u2019s log'], 'the search would find something').toContain('run ended')
     expect(left['what the browser sent as telemetry']).toContain(runs[0])
     expect(left['the relay\u2019s log'], 'and it is not the relay that has taken it out').not.toContain('taken out')
     for (const [place, text] of Object.entries(left)) {

@@ -36,7 +36,7 @@ export class RelayClient {
 
   /**
    * Sends a request, once its span is in storage, and reads its answer with `read`; the span covers both, so that it
-   * lasts as long as a stream does. Throws RunFailure relay_unreachable when there is no answer, or the failure that the answer holds.
+   * lasts as long as a stream does. Throws RunFailure relay_unreachable when there is no answer, or the failure that the answer holds, or that the signal was aborted with.
    */
   async request<T>(parent: Span, request: RelayRequest, read: (response: Response) => Promise<T>): Promise<T> {
     const url = new URL(request.path, this.#url)
@@ -59,7 +59,7 @@ export class RelayClient {
         throw cause instanceof RunFailure ? cause : RunFailure.of('server_unreachable', cause)
       })
     } catch (error) {
-      const failure = RunFailure.from(error)
+      const failure = RunFailure.ofAbort(request.signal) ?? RunFailure.from(error)
       markFailed(span, failure)
       throw failure
     } finally {

@@ -16,6 +16,11 @@ export class RunFailure extends Error {
     return new RunFailure({ code, message, advice }, cause)
   }
 
+  /** Why the signal has aborted, where somebody said so. */
+  static ofAbort(signal: AbortSignal): RunFailure | undefined {
+    return signal.reason instanceof RunFailure ? signal.reason : undefined
+  }
+
   /** The failure itself, or `internal` for what nobody foresaw. */
   static from(error: unknown): RunFailure {
     return error instanceof RunFailure ? error : RunFailure.of('internal', error)

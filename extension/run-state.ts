@@ -33,6 +33,8 @@ export interface RunState {
   posting?: { title: string; company: string }
   /** Present when done. `sizeBytes` of the PDF as delivered. */
   pdf?: { fileName: string; pages: number; sizeBytes: number }
+  /** Bullets and remarks that two pages had no room for; present when done. */
+  leftOut?: number
   /** Terms of the posting that the profile covers; present when done. */
   keywords?: { matched: number; total: number }
   /** Those terms, most important first, and what became of a model's rewordings; present when done. */

@@ -1,11 +1,20 @@
 /** One run, from the click to the PDF in the browser, across the deaths of its worker. Owns the root span. */
 
 import type { Span } from '@opentelemetry/api'
-import { ATTR_PDF_SIZE, ATTR_POSTING_SOURCE, ATTR_STAGE, SPAN_DELIVER, SPAN_GENERATE, SPAN_RUN } from '../names.ts'
-import { Run, type RunEvent } from '../server/contract.ts'
+import {
+  ATTR_PDF_SIZE,
+  ATTR_POSTING_SOURCE,
+  ATTR_RUN_REPOSTS,
+  ATTR_STAGE,
+  SPAN_DELIVER,
+  SPAN_GENERATE,
+  SPAN_RUN,
+} from '../names.ts'
+import { type FailureCode, Run, type RunEvent } from '../server/contract.ts'
 import type { Posting, Profile } from '../server/request-contract.ts'
+import { tellCancelled } from './cancel.ts'
 import { storeDelivered } from './delivered.ts'
-import { followEvents } from './events.ts'
+import { followEvents, pause } from './events.ts'
 import type { StartRun } from './messages.ts'
 import { askForPosting } from './page.ts'
 import { RelayClient } from './relay-client.ts'
@@ -22,12 +31,21 @@ const REQUEST_MS = 30_000
 /** Longest run, from the click. Well below STALE_AFTER_MS of the popup, so that a run always ends by itself. */
 const RUN_MS = 8 * 60_000
 const MAX_PDF_BYTES = 10 * 1024 * 1024
+/** A server that has died is back within seconds, or it is not a matter of waiting. */
+const MAX_REPOSTS = 5
+const MAX_DELIVERIES = 5
+const AGAIN_MS = 2_000
+/** What a server says of a run that it had when it died. Posting it again is what its ID is for. */
+const LOST: ReadonlySet<FailureCode> = new Set(['run_not_found', 'interrupted'])
+const UNREACHABLE: ReadonlySet<FailureCode> = new Set(['server_unreachable', 'relay_unreachable'])
 
 export interface StartedRun {
   root: Span
   view: RunView
   /** Resolves when the run has ended and its root span with it. Never rejects: a failure is in the run's state. */
   ended: Promise<void>
+  /** Ends it as cancelled, unless it has ended. */
+  cancel(): void
 }
 
 /** A run that is under way in this worker. */
@@ -38,6 +56,22 @@ interface OpenRun {
   view: RunView
   /** Stages that an earlier worker began, by name; each is taken up once. */
   begun: Map<string, Span>
+  /** Aborts, with the failure, when the person cancels. */
+  cancelled: AbortController
+}
+
+/** The newest run's ID: only its own record is a run's to remove. */
+let newest: string | undefined
+
+function launch(run: Omit<OpenRun, 'cancelled'>): StartedRun {
+  const cancelled = new AbortController()
+  newest = run.record.id
+  return {
+    root: run.root,
+    view: run.view,
+    ended: complete({ ...run, cancelled }),
+    cancel: () => cancelled.abort(RunFailure.of('cancelled')),
+  }
 }
 
 /** Starts a run: root span, run state, and everything after it in the background. */
@@ -46,7 +80,7 @@ export function startRun(tracer: Tracer, { tabId, clickedAt }: StartRun, tell: T
   const id = root.spanContext().traceId
   const record: RunRecord = { id, tabId, clickedAt, accepted: false, lastEventId: 0 }
   const view = new RunView({ id, startedAt: clickedAt, status: 'running', step: 'extract' }, tell)
-  return { root, view, ended: complete({ tracer, root, record, view, begun: new Map() }) }
+  return launch({ tracer, root, record, view, begun: new Map() })
 }
 
 /**
@@ -71,12 +105,13 @@ export function resumeRun(
     else tracer.abandon(span, diedAt)
   }
   const view = new RunView(state, tell)
-  return { root, view, ended: complete({ tracer, root, record, view, begun }) }
+  return launch({ tracer, root, record, view, begun })
 }
 
 /** From wherever the run is to its end. */
 async function complete(run: OpenRun): Promise<void> {
   const { tracer, root, record, view } = run
+  const { signal } = run.cancelled
   try {
     // Only the root's end was missing.
     if (view.state.status === 'done') return
@@ -86,7 +121,7 @@ async function complete(run: OpenRun): Promise<void> {
     const { profile, relayUrl } = await readSettings()
     if (!profile) throw RunFailure.of('profile_missing')
     const relay = new RelayClient(relayUrl, tracer)
-    record.posting ??= await askForPosting(tracer, root, record.tabId)
+    record.posting ??= await askForPosting(tracer, root, record.tabId, signal)
     root.setAttribute(ATTR_POSTING_SOURCE, record.posting.source)
     tracer.checkpoint(root)
     // Not awaited, here and below: the next request waits for its span to be in storage, behind this.
@@ -95,18 +130,21 @@ async function complete(run: OpenRun): Promise<void> {
     record.done ??= await generate(run, relay, { profile, posting: record.posting })
     void writeRunRecord(record)
     void view.update({ step: 'deliver' })
-    const { fileName, pages, sizeBytes, keywordsMatched, keywordsTotal, terms, wording } = record.done
+    const { fileName, pages, sizeBytes, keywordsMatched, keywordsTotal, terms, wording, leftOut } = record.done
     await deliver(run, relay, fileName)
     const keywords = { matched: keywordsMatched, total: keywordsTotal }
-    await view.end({ status: 'done', pdf: { fileName, pages, sizeBytes }, keywords, terms, wording })
+    await view.end({ status: 'done', pdf: { fileName, pages, sizeBytes }, keywords, terms, wording, leftOut })
   } catch (error) {
-    const failure = RunFailure.from(error)
+    const failure = RunFailure.ofAbort(signal) ?? RunFailure.from(error)
     markFailed(root, failure)
     await view.end({ status: 'failed', failure: failure.body })
+    // Where the server has made its PDF, there is nothing to stop any more.
+    if (failure.body.code === 'cancelled' && record.posting && !record.done)
+      await tellCancelled(tracer, root, record.id)
   } finally {
     for (const stage of run.begun.values()) stage.end()
     root.end()
-    await removeRunRecord()
+    if (newest === record.id) await removeRunRecord()
   }
 }
 
@@ -115,11 +153,12 @@ async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profi
   const { record, view } = run
   return inStage(run, SPAN_GENERATE, 'generate', async (stage) => {
     if (!record.accepted) void view.update({ step: 'llm' })
-    const deadline = AbortSignal.timeout(Math.max(1, record.clickedAt + RUN_MS - Date.now()))
+    const { signal } = run.cancelled
+    const deadline = AbortSignal.any([AbortSignal.timeout(Math.max(1, record.clickedAt + RUN_MS - Date.now())), signal])
     const post = async () => {
       await relay.request(
         stage,
-        { method: 'POST', path: '/generate', body, signal: AbortSignal.timeout(REQUEST_MS), waiting: stage },
+        { method: 'POST', path: '/generate', body, signal: within(REQUEST_MS, signal), waiting: stage },
         async (response) => Run.parse(await response.json()),
       )
       record.accepted = true
@@ -133,27 +172,51 @@ async function generate(run: OpenRun, relay: RelayClient, body: { profile: Profi
         record.lastEventId = id
         await Promise.all([writeRunRecord(record), view.show(event)])
       })
-    if (!record.accepted) await post()
-    await follow().catch(async (error: unknown) => {
-      // A server that has started anew knows nothing of the run; posting it again is what the ID is for.
-      if (!(error instanceof RunFailure) || error.body.code !== 'run_not_found') throw error
-      await post()
-      return follow()
-    })
-    if (last?.type === 'done') return last
-    throw last?.type === 'failed' ? new RunFailure(last.failure) : RunFailure.of('server_unreachable')
+    for (let reposts = 0; ; ) {
+      try {
+        if (!record.accepted) await post()
+        await follow()
+        if (last?.type === 'done') return last
+        throw last?.type === 'failed' ? new RunFailure(last.failure) : RunFailure.of('server_unreachable')
+      } catch (error) {
+        const { code } = RunFailure.from(error).body
+        const isLost = LOST.has(code) || (reposts > 0 && UNREACHABLE.has(code))
+        if (!isLost || deadline.aborted || reposts === MAX_REPOSTS) throw error
+        reposts++
+        record.accepted = false
+        stage.setAttribute(ATTR_RUN_REPOSTS, reposts)
+        run.tracer.checkpoint(stage)
+        // It answers already when it says that it does not know the run.
+        if (code !== 'run_not_found') await pause(AGAIN_MS, deadline)
+      }
+    }
   })
 }
 
 /** Brings the PDF into the browser's own storage. Throws RunFailure pdf_invalid when what comes is none. */
 async function deliver(run: OpenRun, relay: RelayClient, fileName: string): Promise<void> {
   const { id } = run.record
+  const { signal } = run.cancelled
   return inStage(run, SPAN_DELIVER, 'deliver', async (stage) => {
     const path = `/runs/${id}/resume.pdf`
-    const bytes = await relay.request(stage, { method: 'GET', path, signal: AbortSignal.timeout(REQUEST_MS) }, readPdf)
-    stage.setAttribute(ATTR_PDF_SIZE, bytes.byteLength)
-    await storeDelivered(id, fileName, bytes)
+    const get = () => relay.request(stage, { method: 'GET', path, signal: within(REQUEST_MS, signal) }, readPdf)
+    for (let tries = 1; ; tries++) {
+      try {
+        const bytes = await get()
+        stage.setAttribute(ATTR_PDF_SIZE, bytes.byteLength)
+        return await storeDelivered(id, fileName, bytes)
+      } catch (error) {
+        // It is made: a server that starts anew still has it.
+        if (!UNREACHABLE.has(RunFailure.from(error).body.code) || tries === MAX_DELIVERIES) throw error
+        await pause(AGAIN_MS, signal)
+        signal.throwIfAborted()
+      }
+    }
   })
+}
+
+function within(ms: number, signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([AbortSignal.timeout(ms), signal])
 }
 
 /** Works in the stage that an earlier worker began, or in a new one; a failure marks it, and goes on. */

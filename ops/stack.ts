@@ -36,6 +36,10 @@ export interface Stack {
   serviceKey: string
   relay: ChildProcess
   server: ChildProcess
+  /** Ends the server as `kill -9` does; resolves when it is gone. */
+  killServer(): Promise<void>
+  /** Starts another one in the place of a server that has died: the same port, folders and settings. */
+  restartServer(): Promise<void>
   /** Where the processes log to. */
   logs: { relay: string; server: string }
   /** Stops both and waits until they are gone. */
@@ -65,15 +69,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   })
   startedHere(relay.url, options.dataDir)
   try {
-    const server = await launch('server', logs.server, {
-      ...env,
-      SERVER_PORT: String(serverPort),
-      DIST_DIR: options.distDir,
-      TOOLCHAIN: options.toolchainPath,
-      OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
-      OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${serviceKey}`,
-      OTEL_EXPORTER_OTLP_TRACES_HEADERS: '',
-    })
+    const startServer = () =>
+      launch('server', logs.server, {
+        ...env,
+        SERVER_PORT: String(serverPort),
+        DIST_DIR: options.distDir,
+        TOOLCHAIN: options.toolchainPath,
+        OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
+        OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${serviceKey}`,
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS: '',
+      })
+    let server = await startServer()
     const stop = async () => {
       forget()
       // The server first: its last spans go to the relay.
@@ -87,7 +93,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       serverUrl: server.url,
       serviceKey,
       relay: relay.child,
-      server: server.child,
+      get server() {
+        return server.child
+      },
+      killServer: () => end(server.child, 'SIGKILL'),
+      restartServer: async () => {
+        server = await startServer()
+      },
       logs,
       stop,
     }
@@ -154,10 +166,10 @@ async function launch(name: 'relay' | 'server', logPath: string, env: Record<str
 }
 
 /** Asks a process to end, and after five seconds makes it. */
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = once(child, 'exit')
-  child.kill('SIGTERM')
+  child.kill(signal)
   const force = setTimeout(() => child.kill('SIGKILL'), 5_000)
   await gone
   clearTimeout(force)

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,6 +28,8 @@ exitOnSignals()
 
 // Every test's temporary files too: a test that Ctrl-C cuts off cannot remove them itself.
 const scratch = await mkdtemp(join(tmpdir(), 'pass-ats-test-'))
+// Passable, not readable: one test compiles as another user, in a folder of its own.
+await chmod(scratch, 0o711)
 const forget = closeOnSignal(() => rm(scratch, { recursive: true, force: true, maxRetries: 5 }))
 try {
   await test()

@@ -2,10 +2,12 @@
 import type { HttpBindings } from '@hono/node-server'
 import { context } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
+import { routePath } from 'hono/route'
+import { RunId } from '../server/contract.ts'
 import { REQUEST_ID_HEADER } from '../server/relay-contract.ts'
-import type { Access } from './access/access.ts'
+import { type Access, callerOf } from './access/access.ts'
 import { Refused } from './access/refusal.ts'
 import type { Breaker } from './breaker.ts'
 import { type Console, createConsole } from './console/console.ts'
@@ -61,6 +63,7 @@ export function createApp(parts: Parts) {
   const { access, store, accept, forwarder, serverUrl, shutdown, flushSpans, log, now = Date.now, deadlines } = parts
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>()
 
+  app.use(told(log))
   app.use(
     identified,
     admit(parts.hosts),
@@ -79,6 +82,7 @@ export function createApp(parts: Parts) {
   app.post('/generate', access.gate('runs'))
   app.post('/compile', access.gate('runs'))
   // By their whole paths, because a refusal names its route on the span.
+  app.post('/runs/:id/cancel', access.gate('nothing'))
   app.get('/runs/:id/events', access.gate('nothing'))
   app.get('/runs/:id/resume.pdf', access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
@@ -113,6 +117,25 @@ export function createApp(parts: Parts) {
     return c.json({ error: { code: 'internal', message } }, 500)
   })
   return app
+}
+
+/**
+ * One line for each request of a caller who was let in. Not for spans: they come by the thousand, and their counts are the
+ * store's. And not for who is refused, who could fill the disk with them.
+ */
+function told(log: Log): MiddlewareHandler {
+  return async (c, next) => {
+    const startedAt = performance.now()
+    await next()
+    const { method, path } = c.req
+    if (callerOf(c) === undefined || path === '/v1/traces') return
+    const [route, run] = [routePath(c, -1).replace(/:(\w+)/g, '{$1}'), c.req.param('id')]
+    const ms = Math.round(performance.now() - startedAt)
+    log.info(
+      { method, route, status: c.res.status, ms, request_id: requestIdOf(c), ...(RunId.is(run) && { run }) },
+      'request answered',
+    )
+  }
 }
 
 async function writable(store: Store): Promise<'writable' | 'unavailable'> {

@@ -61,21 +61,25 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
       'The browser did not reach the relay: the person was offline, a network in between forbids it, the address in the options is wrong, or the relay was down.',
     tell: 'Your browser could not reach us. Please check that you are online and that the address in the extension’s options is right, then try again. On a company network, its administrators may have to allow it.',
     wake: 'if_many',
+    runbook: 'relay-health.md#servicedown',
   },
   server_unreachable: {
     meaning: 'The relay works, but the server behind it did not answer.',
     tell: AGAIN,
     wake: 'now',
+    runbook: 'relay-health.md#serverunreachable',
   },
   overloaded: {
     meaning: 'Too many runs were under way or waiting, so this one was turned away at once.',
     tell: 'We are very busy at the moment. Nothing of yours is lost: please try again in a minute.',
     wake: 'if_many',
+    runbook: 'compile-failures.md#compilationswait',
   },
   rate_limited: {
     meaning: 'This browser, its network, or all together asked for more within the hour than is allowed.',
     tell: 'There were very many requests from your browser or network within the hour. Please wait a few minutes and try again.',
     wake: 'if_many',
+    runbook: 'rate-limits.md#manyrequestsdenied',
   },
   request_invalid: {
     meaning: 'The server did not understand what the extension sent: the extension is usually older than the server.',
@@ -87,6 +91,7 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
       'The request came from an address or host name that is not let in. Usually a set-up that is new or was moved.',
     tell: 'Please check the address in the extension’s options against the one we gave you. If it is the same, tell us: we have to allow it.',
     wake: 'if_many',
+    runbook: 'auth-anomalies.md#mostrequestsrefused',
   },
   request_too_large: {
     meaning: 'Profile and posting together are larger than what is taken.',
@@ -102,31 +107,37 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'The model’s provider refused our key: it expired, was revoked, or the account is not paid.',
     tell: SORRY_OURS,
     wake: 'now',
+    runbook: 'relay-health.md#modelunreachable',
   },
   llm_misconfigured: {
     meaning: 'The model’s provider does not take what we ask of it: a model name, an address or an option is wrong.',
     tell: SORRY_OURS,
     wake: 'now',
+    runbook: 'relay-health.md#modelunreachable',
   },
   llm_rate_limited: {
     meaning: 'The model’s provider asked us to slow down, and went on asking.',
     tell: 'The service that writes the wording is busy. Please try again in a few minutes.',
     wake: 'if_many',
+    runbook: 'rate-limits.md#modelthrottlesus',
   },
   llm_unavailable: {
     meaning: 'The model’s provider failed several times in a row, so it is left alone for half a minute at a time.',
     tell: 'The service that writes the wording is not answering right now. Nothing of yours is lost: please try again in a few minutes.',
     wake: 'if_many',
+    runbook: 'relay-health.md#modelunreachable',
   },
   llm_error: {
     meaning: 'The model’s provider answered with an error, also when asked again.',
     tell: AGAIN,
     wake: 'if_many',
+    runbook: 'relay-health.md#modelunreachable',
   },
   llm_timeout: {
     meaning: 'The model took longer than a run may wait for it.',
     tell: 'The service that writes the wording took too long. Please try again in a minute.',
     wake: 'if_many',
+    runbook: 'relay-health.md#modelunreachable',
   },
   llm_refused: {
     meaning: 'The model declined to work with this posting. Its own rules decide that, not ours.',
@@ -147,31 +158,37 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'The resume’s LaTeX could not be typeset. The failed span has the line. This is a fault of the template.',
     tell: SORRY_OURS,
     wake: 'if_many',
+    runbook: 'compile-failures.md#latexerrors',
   },
   tectonic_unavailable: {
     meaning: 'Tectonic, which makes the PDF, is not installed or cannot be started on the server.',
     tell: SORRY_OURS,
     wake: 'now',
+    runbook: 'compile-failures.md#tectonicbreaks',
   },
   tectonic_crash: {
     meaning: 'Tectonic ended unexpectedly while it made the PDF.',
     tell: AGAIN,
     wake: 'if_many',
+    runbook: 'compile-failures.md#tectonicbreaks',
   },
   compile_timeout: {
     meaning: 'Tectonic took longer than one compilation may take.',
     tell: AGAIN,
     wake: 'if_many',
+    runbook: 'compile-failures.md#compilationshitlimits',
   },
   out_of_memory: {
     meaning: 'Tectonic needed more memory than one compilation may have.',
     tell: 'Your profile is unusually long. Please shorten it in the options and try again.',
     wake: 'if_many',
+    runbook: 'compile-failures.md#compilationshitlimits',
   },
   output_too_large: {
     meaning: 'The PDF, or a file beside it, grew larger than one compilation may write.',
     tell: 'The document became too large. Please use fewer or smaller images, then try again.',
     wake: 'nobody',
+    runbook: 'compile-failures.md#compilationshitlimits',
   },
   resume_too_long: {
     meaning: 'The profile does not fit on two pages, even without its bullets. The popup names what takes the room.',
@@ -187,6 +204,7 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'The PDF was made but did not pass our checks, so it was not delivered. The failed span says which check.',
     tell: 'We made your resume, but it did not pass our own checks, so we did not hand it over. This one is on our side: we are on it and will write to you.',
     wake: 'if_many',
+    runbook: 'pdf-validation.md#pdfchecksfail',
   },
   interrupted: {
     meaning: 'The run was cut off before it finished: the browser, its worker or the server was restarted.',
@@ -202,6 +220,7 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'An error that nobody foresaw. The failed span has its type.',
     tell: SORRY_OURS,
     wake: 'if_many',
+    runbook: 'objectives.md#runsfail',
   },
 }
 

@@ -351,11 +351,43 @@ test.each([
   }
 })
 
+test('An archive goes through as it is, with the file to start with and nothing else of the query', async () => {
+  const arrived: unknown[] = []
+  const { ask } = await relayTo(async (incoming, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of incoming) chunks.push(chunk)
+    arrived.push(incoming.url, incoming.headers['content-type'], Buffer.concat(chunks))
+    response.end()
+  })
+  const body = Buffer.from([0x50, 0x4b, 3, 4, 0, 0xff, 0xfe])
+  const headers = { 'content-type': 'application/zip' }
+  await ask('/compile?main=a%20%26b/m.tex&name=Ada', { method: 'POST', body, headers })
+  expect(arrived).toEqual(['/compile?main=a+%26b%2Fm.tex', 'application/zip', body])
+  await ask(`/runs/${TRACE_ID}/resume.pdf?main=x`)
+  expect(arrived[3]).toBe(`/runs/${TRACE_ID}/resume.pdf`)
+})
+
 test('A run ID that is none is answered here', async () => {
   const { ask } = await relayTo(await deadAddress())
   const answer = await ask('/runs/ada@example.org/events')
   expect(answer.status).toBe(404)
   expect(await failureOf(answer)).toBe('run_not_found')
+})
+
+test('A run is cancelled for the install that asks, and for nobody without a token', async () => {
+  const reached: string[] = []
+  const { ask, url, install } = await relayTo((incoming, response) => {
+    reached.push(`${incoming.method} ${incoming.url} ${incoming.headers['pass-ats-install']}`)
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+  })
+  const path = `/runs/${TRACE_ID}/cancel`
+  expect((await fetch(url + path, { method: 'POST' })).status).toBe(401)
+  expect((await ask('/runs/1234/cancel', { method: 'POST' })).status).toBe(404)
+  expect((await ask(path)).status).toBe(404)
+  expect((await ask(path, { method: 'POST' })).status).toBe(200)
+  const [, claims = ''] = install.authorization.split('.')
+  const { sub } = JSON.parse(Buffer.from(claims, 'base64url').toString())
+  expect(reached).toEqual([`POST ${path} ${sub}`])
 })
 
 test('HEAD of a stream is a 405 and starts nothing at the server', async () => {

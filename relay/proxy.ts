@@ -1,5 +1,5 @@
 /**
- * The way to the server: four routes, streamed in both directions, with the trace's context.
+ * The way to the server: five routes, streamed in both directions, with the trace's context.
  *
  * The HTTP and fetch instrumentations make the spans: SERVER for what came in, CLIENT for what went out, each as long
  * as its stream. Here only what they cannot know is added: the route, and why a run failed at this hop.
@@ -68,7 +68,7 @@ interface Hop {
 
 /** Whether a request is for one of the proxied routes; only these are traced. */
 export function isProxied(method: string | undefined, path: string | undefined): boolean {
-  if (method === 'POST') return /^\/(generate|compile)(\?|$)/.test(path ?? '')
+  if (method === 'POST') return /^\/(generate|compile|runs\/[0-9a-f]{32}\/cancel)(\?|$)/.test(path ?? '')
   return method === 'GET' && /^\/runs\/[0-9a-f]{32}\/(events|resume\.pdf)(\?|$)/.test(path ?? '')
 }
 
@@ -100,7 +100,7 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(new DeadlineExceeded('No answer in time.')), hop.deadlineMs)
     try {
-      const response = await proxy(`${serverUrl}${c.req.path}`, {
+      const response = await proxy(`${serverUrl}${c.req.path}${passedQuery(c)}`, {
         method: c.req.method,
         headers: { ...passedOn(c, span !== undefined), ...ownHeaders(c) },
         ...(hop.maxBytes > 0 && c.req.raw.body ? { body: bounded(c.req.raw.body, hop.maxBytes), duplex: 'half' } : {}),
@@ -164,12 +164,19 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
   return new Hono<Env>()
     .post('/generate', (c) => pass(c, { route: '/generate', deadlineMs: answerMs, maxBytes: MAX_GENERATE_BYTES }))
     .post('/compile', (c) => pass(c, { route: '/compile', deadlineMs: compileMs, maxBytes: MAX_COMPILE_BYTES }))
+    .post('/runs/:id/cancel', (c) => pass(c, { route: '/runs/{id}/cancel', deadlineMs: answerMs, maxBytes: 0 }))
     .get('/runs/:id/events', (c) => {
       // A GET handler gets HEAD, too. A stream without a body would go on at the server with nobody to leave it.
       if (c.req.method === 'HEAD') return new Response(null, { status: 405, headers: { allow: 'GET' } })
       return pass(c, { route: '/runs/{id}/events', deadlineMs: answerMs, maxBytes: 0 })
     })
     .get('/runs/:id/resume.pdf', (c) => pass(c, { route: '/runs/{id}/resume.pdf', deadlineMs: answerMs, maxBytes: 0 }))
+}
+
+/** The one parameter of a query that a route of the server has: which file of an archive POST /compile starts with. */
+function passedQuery(c: Context<Env>): string {
+  const main = c.req.path === '/compile' ? c.req.query('main') : undefined
+  return main === undefined ? '' : `?${new URLSearchParams({ main })}`
 }
 
 function passedOn(c: Context<Env>, traced: boolean): Record<string, string> {

@@ -1,20 +1,29 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import type { Hono } from 'hono'
 import pino from 'pino'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { gzipOf, tarOf, zipOf } from '../fixtures/latex/archives.ts'
+import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { ErrorBody, Run, RunEvent } from './contract.ts'
+import { openDatabase } from './database.ts'
 import { TEMPLATE } from './latex.ts'
+import { Llm } from './llm.ts'
+import { TokenQuota } from './quota.ts'
 import { INSTALL_HEADER, SERVER_KEY_HEADER } from './relay-contract.ts'
 import { MAX_GENERATE_BYTES } from './request-contract.ts'
-import { Runs } from './runs.ts'
+import { RunStore } from './run-store.ts'
+import { MAX_ACTIVE, Runs } from './runs.ts'
 import { Tectonic } from './tectonic.ts'
 import { Working } from './working.ts'
 
+let folder: string
 let distDir: string
+let db: DatabaseSync
 let tectonic: Tectonic
 let bare: Hono
 let app: ReturnType<typeof byRelay>
@@ -33,12 +42,15 @@ const profile = {
 }
 
 beforeAll(async () => {
-  distDir = await mkdtemp(join(tmpdir(), 'pass-ats-dist-'))
+  folder = await mkdtemp(join(tmpdir(), 'pass-ats-dist-'))
   tectonic = new Tectonic({ toolchain: await readToolchain(), timeoutMs: 30_000, concurrency: 2, queueLimit: 8 })
 })
-afterAll(() => rm(distDir, { recursive: true }))
-beforeEach(() => {
-  runs = new Runs(distDir)
+afterAll(() => rm(folder, { recursive: true }))
+afterEach(() => db.close())
+beforeEach(async () => {
+  distDir = await mkdtemp(join(folder, 'dist-'))
+  db = openDatabase(distDir)
+  runs = new Runs({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) })
   working = new Working()
   shutdown = new AbortController()
   bare = createApp({
@@ -165,7 +177,8 @@ it('takes requests by a name that is configured, and answers probes by any', asy
 })
 
 it('stops the compilation with the run', async () => {
-  const endless = TEMPLATE.replace('@BODY@', '\\loop\\iftrue\\repeat @BODY@')
+  // Measuring, which comes first, describes nothing.
+  const endless = TEMPLATE.replace('@BODY@', '\\renewcommand{\\describe}[3]{\\loop\\iftrue\\repeat}\n@BODY@')
   const slow = byRelay(
     createApp({
       runs,
@@ -188,6 +201,58 @@ it('stops the compilation with the run', async () => {
   runs.interruptAll()
   await working.done()
   await reader?.cancel()
+})
+
+it('cancels a run for its owner: its work stops, and that is its end, however often it is asked', async () => {
+  const endpoint = await startOpenAiEndpoint('held')
+  const bounds = { timeoutMs: 30_000, idleTimeoutMs: 30_000, concurrency: 1, queueLimit: 1 }
+  const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
+  const quota = new TokenQuota(db, { installTokens: 1e9, overallTokens: 1e9 })
+  const slow = byRelay(
+    createApp({
+      runs,
+      pipeline: { model: { llm, quota }, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
+      working,
+      hosts: [],
+      keys: [KEY],
+      shutdown: shutdown.signal,
+      ready: async () => true,
+    }),
+  )
+  const headers = { 'content-type': 'application/json' }
+  const posted = await slow.request('/generate', {
+    method: 'POST',
+    body: JSON.stringify({ profile, posting }),
+    headers,
+  })
+  const run = Run.parse(await posted.json())
+  const events = slow.request(run.events)
+  await endpoint.asked
+  const cancel = (headers = {}) => slow.request(`/runs/${run.id}/cancel`, { method: 'POST', headers })
+  expect((await cancel({ [INSTALL_HEADER]: 'another' })).status).toBe(404)
+  for (let press = 0; press < 2; press++) {
+    const answer = await cancel()
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({ id: run.id, status: 'failed' })
+  }
+  expect((await eventsOf(await events)).at(-1)?.event).toMatchObject({ failure: { code: 'cancelled' } })
+  // The request to the model was the only work there was.
+  await working.done()
+  await endpoint.close()
+  expect((await slow.request(run.pdf)).status).toBe(404)
+  // Posted again it is what it was: cancelled is no interruption.
+  const traceparent = `00-${run.id}-0123456789abcdef-03`
+  const body = JSON.stringify({ profile, posting })
+  const again = await slow.request('/generate', { method: 'POST', body, headers: { ...headers, traceparent } })
+  expect(again.status).toBe(200)
+})
+
+it('changes nothing of a run that is done when it is cancelled', async () => {
+  const run = await generate()
+  await eventsOf(await app.request(run.events))
+  const answer = await app.request(`/runs/${run.id}/cancel`, { method: 'POST' })
+  expect(await answer.json()).toMatchObject({ status: 'done' })
+  expect((await app.request(run.pdf)).status).toBe(200)
 })
 
 it('stops a compilation with its caller, and with the server', async () => {
@@ -276,7 +341,7 @@ it('refuses a body that is too large', async () => {
 })
 
 it('refuses one run more than it can work on', async () => {
-  for (let index = 0; index < 32; index++) runs.create(`${index + 10}`.padStart(32, '1'), INSTALL)
+  for (let index = 0; index < MAX_ACTIVE; index++) runs.create(`${index + 100}`.padStart(32, '1'), INSTALL)
   const response = await post('/generate', { profile, posting })
   expect(response.status).toBe(503)
   expect(ErrorBody.parse(await response.json()).error.code).toBe('overloaded')
@@ -300,6 +365,43 @@ it('compiles LaTeX that comes from outside', async () => {
       .subarray(0, 5)
       .toString(),
   ).toBe('%PDF-')
+})
+
+const upload = (path: string, body: Uint8Array, type: string) =>
+  app.request(path, { method: 'POST', body: new Uint8Array(body), headers: { 'content-type': type } })
+
+it('compiles an archive from the file that is asked for, and names the file and line of a mistake', async () => {
+  const paper = (last: string) => [
+    { name: 'paper/main.tex', content: '\\documentclass{article}\\begin{document}\\input{parts/one}\\end{document}' },
+    { name: 'paper/parts/one.tex', content: `See \\ref{a}.\n\\section{A}\\label{a}\n${last}` },
+    { name: 'other.tex', content: '\\documentclass{article}\\begin{document}Other\\end{document}' },
+  ]
+  for (const [body, type] of [
+    [zipOf(paper('fine')), 'application/zip'],
+    [gzipOf(await tarOf(paper('fine'))), 'application/gzip'],
+  ] as const) {
+    const made = await upload('/compile?main=paper/main.tex', body, type)
+    expect(made.status).toBe(200)
+    expect(Buffer.from(await made.arrayBuffer()).toString('latin1', 0, 5)).toBe('%PDF-')
+  }
+  const failed = await upload('/compile?main=paper/main.tex', zipOf(paper('\\nosuch')), 'application/zip')
+  expect(failed.status).toBe(422)
+  const { error } = ErrorBody.parse(await failed.json())
+  expect(error).toMatchObject({
+    code: 'latex_invalid',
+    detail: 'paper/parts/one.tex, line 3: Undefined control sequence',
+  })
+  const unclear = await upload('/compile', zipOf(paper('fine')), 'application/zip')
+  expect(unclear.status).toBe(400)
+  expect(ErrorBody.parse(await unclear.json()).error.detail).toMatch(/\?main=/)
+})
+
+it('works on so many compilations from outside, and says so to the next', async () => {
+  const page = '\\documentclass{article}\\begin{document}Hello\\end{document}'
+  const statuses = await Promise.all(Array.from({ length: 17 }, async () => (await post('/compile', page)).status))
+  // The queue of this server has room for eight.
+  expect(statuses.filter((status) => status === 200)).toHaveLength(9)
+  expect(statuses.filter((status) => status === 503)).toHaveLength(8)
 })
 
 it('says what is wrong with LaTeX that does not compile', async () => {

@@ -18,7 +18,8 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_REPLAYED } from '../names.ts'
+import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_ATTEMPT, ATTR_RUN_REPLAYED } from '../names.ts'
+import { readCompileSource } from './compile-source.ts'
 import { type ErrorBody, RunId } from './contract.ts'
 import { streamEvents } from './events.ts'
 import { Failure } from './failure.ts'
@@ -47,32 +48,49 @@ export interface Server {
 
 export function createApp({ runs, pipeline, working, hosts, keys, shutdown, ready }: Server): Hono {
   const app = new Hono()
+  let compiling = 0
 
   // Orchestrators ask by whatever address they have.
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
   app.get('/readyz', async (c) =>
     (await ready()) ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503),
   )
-  app.use(onlyServices(hosts), onlyRelay(keys))
-
   app.use(async (c, next) => {
+    const startedAt = performance.now()
     await next()
+    const route = routePath(c, -1).replace(/:(\w+)/g, '{$1}')
     // The HTTP instrumentation sees the socket, not the router: it learns the route here.
     const metadata = getRPCMetadata(context.active())
-    if (metadata) metadata.route = routePath(c, -1).replace(/:(\w+)/g, '{$1}')
+    if (metadata) metadata.route = route
+    const { method } = c.req
+    const { status } = c.res
+    // A stream's line is written when it begins: how it went on is in its span.
+    const ms = Math.round(performance.now() - startedAt)
+    const [run, request_id] = [c.req.param('id'), c.req.header(REQUEST_ID_HEADER)]
+    pipeline.log[status >= 500 ? 'warn' : 'info'](
+      { method, route, status, ms, request_id, ...(RunId.is(run) && { run }) },
+      'request answered',
+    )
   })
+  app.use(onlyServices(hosts), onlyRelay(keys))
 
   app.post('/generate', bodyLimit({ maxSize: MAX_GENERATE_BYTES, onError: tooLarge }), async (c) => {
     const request = await readRequest(c)
     const cause = trace.getActiveSpan()?.spanContext()
     const id = cause?.traceId ?? traceIdOf(c.req.header('traceparent')) ?? randomTraceId()
     const known = runs.get(id)
-    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, known !== undefined)
     // Of another's run not even that it exists.
     if (known && known.owner !== ownerIn(c)) throw new Failure('run_not_found', { reason: 'other_install' })
-    if (known) return c.json(known.view(), 200)
-    const run = runs.create(id, ownerIn(c), c.req.header(REQUEST_ID_HEADER))
+    const replayed = known !== undefined && !known.canRunAgain
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, replayed)
+    if (replayed) return c.json(known.view(), 200)
     const { parent, links } = parentOf(cause)
+    const origin = {
+      requestId: c.req.header(REQUEST_ID_HEADER),
+      waitingSpanId: trace.getSpanContext(parent)?.spanId ?? '',
+    }
+    const run = runs.create(id, ownerIn(c), origin)
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
     // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
     setImmediate(() => void working.add(runPipeline(pipeline, run, request, parent, links)))
     return c.json(run.view(), 202)
@@ -80,36 +98,52 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
 
   app.get('/runs/:id', (c) => c.json(find(runs, c).view()))
 
+  // Not DELETE: the run stays, with how it ended.
+  app.post('/runs/:id/cancel', (c) => {
+    const run = find(runs, c)
+    run.stop('cancelled')
+    return c.json(run.view())
+  })
+
   app.get('/runs/:id/events', (c) => streamEvents(c, find(runs, c), shutdown))
 
   app.get('/runs/:id/resume.pdf', async (c) => {
     const run = find(runs, c)
-    if (run.last?.type !== 'done') throw new Failure('run_not_found')
+    if (run.end?.type !== 'done') throw new Failure('run_not_found')
     const { size } = await stat(run.pdfPath).catch((cause) => {
       throw new Failure('run_not_found', { reason: 'pdf_gone', cause })
     })
     c.header('Content-Type', 'application/pdf')
     c.header('Content-Length', String(size))
-    c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.last.fileName)}`)
+    c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.end.fileName)}`)
     c.header('Cache-Control', 'private, no-store')
     return c.body(Readable.toWeb(createReadStream(run.pdfPath)) as ReadableStream)
   })
 
   app.post('/compile', bodyLimit({ maxSize: MAX_COMPILE_BYTES, onError: tooLarge }), async (c) => {
-    const tex = await c.req.text()
-    if (!tex.includes('\\documentclass')) {
-      throw new Failure('request_invalid', { detail: 'The body must be one LaTeX file with a \\documentclass.' })
+    if (compiling >= MAX_COMPILES) throw new Failure('overloaded')
+    compiling++
+    try {
+      const signal = AbortSignal.any([c.req.raw.signal, shutdown])
+      const compile = async () => {
+        const source = await readCompileSource(new Uint8Array(await c.req.arrayBuffer()), c.req.query('main'))
+        return pipeline.tectonic.compile(source, { trust: 'foreign', signal })
+      }
+      const log = pipeline.log.child({ request_id: c.req.header(REQUEST_ID_HEADER) })
+      const { pdf } = await working.add(inStage('compile', context.active(), [], compile, log))
+      return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
+    } finally {
+      compiling--
     }
-    const signal = AbortSignal.any([c.req.raw.signal, shutdown])
-    const compile = () => pipeline.tectonic.compile(tex, { trust: 'foreign', signal })
-    const { pdf } = await working.add(inStage('compile', context.active(), [], compile))
-    return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
   })
 
   app.notFound((c) => answer(c, new Failure('request_invalid', { detail: 'There is no such route.' }), 404))
   app.onError((error, c) => answer(c, Failure.from(error)))
   return app
 }
+
+/** POST /compile at once, waiting ones included: each may hold 20 MiB of what was sent. */
+const MAX_COMPILES = 16
 
 const tooLarge = (c: Context) => answer(c, new Failure('request_too_large'))
 

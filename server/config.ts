@@ -1,7 +1,10 @@
 /** The server's settings: the environment, read once. */
 
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { LlmOptions } from './llm.ts'
+import { mayReach } from './webhooks/address.ts'
+import { keyIn } from './webhooks/signature.ts'
 
 const milliseconds = (fallback: number) => z.coerce.number().int().min(100).max(600_000).default(fallback)
 const blankAsUnset = (value: unknown) => (value === '' ? undefined : value)
@@ -15,6 +18,8 @@ const keysOf = (list: string) =>
     .split(',')
     .map((key) => key.trim())
     .filter(Boolean)
+
+const SECRET = 'must be `whsec_` and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)'
 
 const Environment = z.object({
   SERVER_HOST: z.string().default('127.0.0.1'),
@@ -47,6 +52,14 @@ const Environment = z.object({
   /** Tokens a day (UTC), prompts and answers, for one install and for all together. */
   LLM_DAILY_TOKENS_INSTALL: z.coerce.number().int().min(0).default(200_000),
   LLM_DAILY_TOKENS_OVERALL: z.coerce.number().int().min(0).default(10_000_000),
+  /** Who is told how runs end, `url,url`; and the secrets that sign it, `new,old`: both sign. */
+  WEBHOOK_URLS: z.string().default('').transform(keysOf),
+  WEBHOOK_SECRETS: z
+    .string()
+    .default('')
+    .transform(keysOf)
+    .refine((secrets) => secrets.every(keyIn), SECRET),
+  WEBHOOK_ALLOW_LOOPBACK: z.enum(['', '0', '1']).default(''),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.preprocess(blankAsUnset, z.url().default('http://127.0.0.1:4318')),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
@@ -61,15 +74,16 @@ export interface Config {
   toolchainPath: string | undefined
   templatePath: string | undefined
   compile: { timeoutMs: number; concurrency: number }
-  llm: LlmOptions | undefined
+  llm: Omit<LlmOptions, 'queueLimit'> | undefined
   llmQuota: { installTokens: number; overallTokens: number }
+  webhooks: { urls: string[]; keys: Buffer[]; allowLoopback: boolean }
   otlpEndpoint: string
   logLevel: string
 }
 
 /** Reads the settings. Throws an Error naming every variable that is wrong. */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const parsed = Environment.safeParse(env)
+  const parsed = Environment.superRefine(checkWebhooks).safeParse(env)
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
     throw new Error(`The server's configuration is wrong.\n  ${problems.join('\n  ')}`)
@@ -94,13 +108,33 @@ export function readConfig(env: Record<string, string | undefined>): Config {
           timeoutMs: e.LLM_TIMEOUT_MS,
           idleTimeoutMs: e.LLM_IDLE_TIMEOUT_MS,
           concurrency: e.LLM_CONCURRENCY,
-          queueLimit: 64,
         }
       : undefined,
     llmQuota: { installTokens: e.LLM_DAILY_TOKENS_INSTALL, overallTokens: e.LLM_DAILY_TOKENS_OVERALL },
+    webhooks: {
+      urls: [...new Set(e.WEBHOOK_URLS.map((url) => new URL(url).href))],
+      keys: e.WEBHOOK_SECRETS.flatMap((secret) => keyIn(secret) ?? []),
+      allowLoopback: e.WEBHOOK_ALLOW_LOOPBACK === '1',
+    },
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: e.LOG_LEVEL,
   }
+}
+
+/** What can be seen of a webhook's address without looking its name up; the rest is seen at every attempt. */
+function checkWebhooks(e: z.output<typeof Environment>, context: z.RefinementCtx): void {
+  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+  const allowLoopback = e.WEBHOOK_ALLOW_LOOPBACK === '1'
+  for (const each of e.WEBHOOK_URLS) {
+    const url = URL.parse(each)
+    const name = url?.hostname.replace(/^\[|\]$/g, '') ?? ''
+    if (!url || url.username || url.password) refuse('WEBHOOK_URLS', 'must be URLs, without a name or password')
+    else if (isIP(name) && !mayReach(name, allowLoopback)) refuse('WEBHOOK_URLS', 'must be addresses of the Internet')
+    else if (url.protocol !== 'https:' && !(allowLoopback && url.protocol === 'http:')) {
+      refuse('WEBHOOK_URLS', 'must be https')
+    }
+  }
+  if (e.WEBHOOK_URLS.length > 0 && e.WEBHOOK_SECRETS.length === 0) refuse('WEBHOOK_SECRETS', SECRET)
 }
 
 /**

@@ -158,6 +158,11 @@ export const FAILURES = {
     message: 'The writing service gave an answer we could not use.',
     advice: 'Try again. If it happens again, report it with the ID below.',
   },
+  resume_too_long: {
+    status: 422,
+    message: 'Your profile does not fit on two pages, even without its bullets.',
+    advice: 'Open the options and shorten what is named below, or take old entries out, then press Generate again.',
+  },
   unsupported_character: {
     status: 422,
     message: 'Your profile has a character that our fonts cannot print.',
@@ -188,6 +193,11 @@ export const FAILURES = {
     message: 'Making the PDF needed more memory than allowed.',
     advice: 'Shorten the profile, then try again.',
   },
+  output_too_large: {
+    status: 422,
+    message: 'The PDF, or what was written beside it, grew larger than allowed.',
+    advice: 'Use fewer or smaller images, then try again.',
+  },
   sandbox_unavailable: {
     status: 503,
     message: 'LaTeX from outside is not accepted here, because it could not be run safely.',
@@ -202,6 +212,11 @@ export const FAILURES = {
     status: 503,
     message: 'The run was interrupted before it finished.',
     advice: 'Press Generate again.',
+  },
+  cancelled: {
+    status: 409,
+    message: 'You cancelled this run.',
+    advice: 'Press Generate when you want to start again.',
   },
   internal: {
     status: 500,
@@ -286,10 +301,15 @@ interface RunEvents {
     /** What the posting asks for, most important first; at most 40. For the person, never for telemetry. */
     terms: Term[]
     wording: Wording
+    /** Bullets and remarks that two pages had no room for. */
+    leftOut: number
   }
   failed: { failure: FailureBody }
 }
-/** One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps. */
+/**
+ * One message of GET /runs/{id}/events (`data:` as JSON). SSE ids count from 1 without gaps; those of a run that is posted
+ * again after the server's death are higher than all before.
+ */
 export type RunEvent = { [Type in keyof RunEvents]: { type: Type } & RunEvents[Type] }[keyof RunEvents]
 
 const MAX_TERMS = 40
@@ -309,6 +329,7 @@ const EVENT_FIELDS: { [Type in keyof RunEvents]: Fields<RunEvents[Type]> } = {
   writing: { statements: isCount, correcting: isFlag },
   done: {
     ...{ pages: isCount, sizeBytes: isCount, fileName: isText, keywordsMatched: isCount, keywordsTotal: isCount },
+    leftOut: isCount,
     terms: (terms) => Array.isArray(terms) && terms.length <= MAX_TERMS && terms.every(isTerm),
     wording: isWording,
   },

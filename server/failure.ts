@@ -14,17 +14,30 @@ export interface FailureContext {
   status?: number | undefined
   /** Line of the LaTeX error, counted from 1. */
   latexErrorLine?: number | undefined
+  /** Whose line that is. */
+  latexErrorPart?: LatexPart | undefined
 }
+
+/** The template's own LaTeX, what was filled in, a file that somebody sent, or one of TeX's. */
+export type LatexPart = 'template' | 'body' | 'source' | 'package'
+
+/** How a run is stopped from outside, by its person, its server or its deadline. */
+export type Stop = Extract<FailureCode, 'interrupted' | 'cancelled' | 'overloaded'>
+const STOPS: ReadonlySet<FailureCode> = new Set<Stop>(['interrupted', 'cancelled', 'overloaded'])
 
 export class Failure extends Error {
   readonly code: FailureCode
   readonly detail: string | undefined
   readonly reason: string | undefined
   readonly latexErrorLine: number | undefined
+  readonly latexErrorPart: LatexPart | undefined
   /** HTTP status of an answer that tells of it. */
   readonly status: number
 
-  constructor(code: FailureCode, { detail, reason, cause, status, latexErrorLine }: FailureContext = {}) {
+  constructor(
+    code: FailureCode,
+    { detail, reason, cause, status, latexErrorLine, latexErrorPart }: FailureContext = {},
+  ) {
     super(FAILURES[code].message, cause === undefined ? undefined : { cause })
     this.name = 'Failure'
     this.code = code
@@ -32,11 +45,28 @@ export class Failure extends Error {
     this.reason = reason
     this.status = status ?? FAILURES[code].status
     this.latexErrorLine = latexErrorLine
+    this.latexErrorPart = latexErrorPart
   }
 
   /** The failure itself, or `internal` for anything that was not foreseen: its words stay in `cause`. */
   static from(error: unknown): Failure {
     return error instanceof Failure ? error : new Failure('internal', { cause: error })
+  }
+
+  /** Whatever worked for the run was stopped, and says nothing of how well it worked. */
+  get isStop(): boolean {
+    return STOPS.has(this.code)
+  }
+
+  /** Why the work was stopped, in the words of who stopped it; `interrupted` where they gave none. */
+  static ofAbort(signal: AbortSignal): Failure {
+    const cause: unknown = signal.reason instanceof Error ? signal.reason.cause : undefined
+    return cause instanceof Failure ? cause : new Failure('interrupted')
+  }
+
+  /** What to abort a signal with: by its name, instrumentations know an intended abort from an error. */
+  toAbort(): DOMException {
+    return Object.assign(new DOMException(this.message, 'AbortError'), { cause: this })
   }
 
   toBody(): FailureBody {

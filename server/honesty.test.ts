@@ -6,6 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { extractText, getDocumentProxy } from 'unpdf'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -15,10 +16,12 @@ import { INJECTIONS } from '../fixtures/postings/injections.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { Run, RunEvent } from './contract.ts'
+import { openDatabase } from './database.ts'
 import { TEMPLATE } from './latex.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import { SERVER_KEY_HEADER } from './relay-contract.ts'
+import { RunStore } from './run-store.ts'
 import { Runs } from './runs.ts'
 import { Tectonic } from './tectonic.ts'
 import { Working } from './working.ts'
@@ -28,6 +31,7 @@ const DUTIES = 'We look for a backend engineer with Bazel, C# and Kafka.'
 let distDir: string
 let endpoint: OpenAiEndpoint
 let app: ReturnType<typeof createApp>
+let db: DatabaseSync
 
 beforeAll(async () => {
   distDir = await mkdtemp(join(tmpdir(), 'pass-ats-honesty-'))
@@ -35,9 +39,10 @@ beforeAll(async () => {
   const tectonic = new Tectonic({ toolchain: await readToolchain(), timeoutMs: 60_000, concurrency: 2, queueLimit: 8 })
   const bounds = { timeoutMs: 60_000, idleTimeoutMs: 60_000, concurrency: 4, queueLimit: 4 }
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
-  const quota = new TokenQuota({ path: ':memory:', installTokens: 1e9, overallTokens: 1e9 })
+  db = openDatabase(distDir)
+  const quota = new TokenQuota(db, { installTokens: 1e9, overallTokens: 1e9 })
   app = createApp({
-    runs: new Runs(distDir),
+    runs: new Runs({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) }),
     pipeline: { model: { llm, quota }, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
     working: new Working(),
     hosts: [],
@@ -48,6 +53,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await endpoint.close()
+  db.close()
   await rm(distDir, { recursive: true })
 })
 

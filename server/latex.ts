@@ -1,177 +1,160 @@
-/** Stage `latex`: a resume becomes LaTeX, every character of it escaped. */
+/** Stage `latex`: a resume becomes LaTeX, one line of the resume a line, every character of it escaped. */
 
 import { readFileSync } from 'node:fs'
 import { trace } from '@opentelemetry/api'
-import { ATTR_LATEX_LENGTH } from '../names.ts'
+import { ATTR_BULLETS_LEFT_OUT, ATTR_LATEX_LENGTH } from '../names.ts'
+import { Failure } from './failure.ts'
+import { announces, chooseLines, needsBreaks } from './fit.ts'
+import { languageOf } from './language.ts'
+import { type Fit, type Line, linesOf, type Run } from './lines.ts'
+import { clusters, escapeLatex, printable } from './printable.ts'
+import { fieldWith } from './profile-field.ts'
+import type { Profile } from './request-contract.ts'
 import type { Resume } from './tailor.ts'
+import { type Typeface, unprintable } from './typeface.ts'
 
-/** The template that comes with the server. `@TITLE@`, `@AUTHOR@` and `@BODY@` are filled in. */
+/** The template that comes with the server. `@BODY@` is filled in. */
 export const TEMPLATE = readFileSync(new URL('./resume.tex', import.meta.url), 'utf8')
 
-/** A document and what a reader must find in it, in reading order: name, section titles, employers, bullets. */
+/** A document, and what a reader must find in it. */
 export interface LatexDocument {
   tex: string
+  /** Names, section titles, employers, dates, bullets: everything that is printed, in reading order. */
   mustContain: string[]
+  /** Addresses that can be followed, in reading order. */
+  links: string[]
+  /** Section titles, as the outline has them. */
+  outline: string[]
+  title: string
+  /** BCP 47. */
+  language: string
+  /** Field of the profile by line of `tex`, counted from 1; undefined for lines that are the template's. */
+  fields: (string | undefined)[]
+  /** Pages, as far as can be reckoned before it is typeset. */
+  pages: number
+  /** Bullets and remarks that were left out for want of room. */
+  leftOut: number
 }
 
-const ESCAPES: Record<string, string> = {
-  '\\': '\\textbackslash{}',
-  '{': '\\{',
-  '}': '\\}',
-  $: '\\$',
-  '&': '\\&',
-  '#': '\\#',
-  '%': '\\%',
-  _: '\\_',
-  '^': '\\textasciicircum{}',
-  '~': '\\textasciitilde{}',
+export interface RenderOptions {
+  typeface: Typeface
+  template?: string
+  /** Where the resume is from, to name the field a character stands in. */
+  profile?: Profile
+  /** How well a bullet fits the posting: when there is no room for all, the best stay. */
+  fitOf?: Fit
+  /** Room to leave empty, points. */
+  spare?: number
 }
 
 /**
- * Text as one line that prints as itself: NFC, white space folded, control, zero-width and bidirectional characters
- * removed. What is left is what the PDF's text must hold.
+ * Renders the resume on at most two pages. Throws Failure unsupported_character, naming field and character, or
+ * resume_too_long, and no other for what a valid profile may hold.
  */
-export function printable(text: string): string {
-  return (
-    text
-      .normalize('NFC')
-      // Text pasted from a PDF brings its ligatures along; readers give the letters back.
-      .replace(/[\ufb00-\ufb06]/g, (ligature) => ligature.normalize('NFKC'))
-      .replace(/\s+/gu, ' ')
-      .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, '')
-      .trim()
-  )
+export function renderLatex(
+  resume: Resume,
+  { typeface, template = TEMPLATE, profile, fitOf, spare = 0 }: RenderOptions,
+): LatexDocument {
+  const all = linesOf(resume, fitOf)
+  const { lines, pages, breakBefore, leftOut } = chooseLines(all, typeface, spare)
+  const name = printable(resume.basics.name)
+  const title = `Resume of ${name}`
+  const language = languageOf(all.flatMap((line) => (isProse(line) ? [textOf(line.runs)] : [])).join('\n'))
+  const body: { tex: string; field?: string }[] = [
+    { tex: `\\describe{${pdfText(title)}}{${pdfText(name)}}{${language}}` },
+    ...lines.flatMap((line, index) => {
+      const [previous, next] = [lines[index - 1], lines[index + 1]]
+      return [
+        ...(line === breakBefore ? [{ tex: '\\newpage' }] : []),
+        ...(line.kind === 'bullet' && previous?.kind !== 'bullet' ? [{ tex: '\\begin{itemize}' }] : []),
+        { tex: texOf(line, next, typeface, profile), field: line.field },
+        ...(line.kind === 'bullet' && next?.kind !== 'bullet' ? [{ tex: '\\end{itemize}' }] : []),
+      ]
+    }),
+  ]
+  const [before = '', ...after] = template.split('@BODY@')
+  const tex = [before, ...after].join(body.map((line) => line.tex).join('\n'))
+  const fields: (string | undefined)[] = []
+  const firstLine = before.split('\n').length
+  for (const [index, { field }] of body.entries()) fields[firstLine + index] = field
+  trace.getActiveSpan()?.setAttributes({ [ATTR_LATEX_LENGTH]: tex.length, [ATTR_BULLETS_LEFT_OUT]: leftOut })
+  return {
+    tex,
+    mustContain: lines.flatMap(({ runs }) => runs.filter(({ isBar }) => !isBar).map(({ text }) => text.trim())),
+    links: lines.flatMap(({ runs }) => runs.flatMap(({ href }) => (href ? [uri(href)] : []))),
+    outline: lines.flatMap(({ kind, runs }) => (kind === 'heading' ? [textOf(runs)] : [])),
+    title,
+    language,
+    fields,
+    pages,
+    leftOut,
+  }
 }
 
-/** LaTeX that prints the text as itself: the ten special characters escaped. */
-export function escapeLatex(text: string): string {
-  return printable(text).replace(/[\\{}$&#%_^~]/g, (character) => ESCAPES[character] ?? '')
+/** Names of people, places and tools are of no language. */
+const isProse = ({ kind, field }: Line) =>
+  kind === 'bullet' || kind === 'headline' || (kind === 'note' && !/^(skills|languages)/.test(field))
+
+const textOf = (runs: readonly Run[]) => runs.map(({ text }) => text).join('')
+
+function texOf(line: Line, next: Line | undefined, typeface: Typeface, profile: Profile | undefined): string {
+  const inside = line.runs.map((run) => runTex(run, line, typeface, profile)).join('')
+  switch (line.kind) {
+    case 'bullet':
+      // \item{} and not \item: a bullet that opens with a bracket would be taken for its optional argument.
+      return `\\item{} ${inside}`
+    case 'heading':
+      return `\\heading{${pdfText(textOf(line.runs))}}{${inside}}`
+    default:
+      return `\\${line.kind}{${inside}}${announces(line, next) ? '\\nopagebreak' : ''}`
+  }
 }
 
-/** A link, or plain text when the address is not http(s) or mailto. */
-function link(address: string, text: string): string {
-  if (!URL.canParse(address)) return escapeLatex(text)
-  const url = new URL(address)
-  if (!['http:', 'https:', 'mailto:'].includes(url.protocol)) return escapeLatex(text)
-  const href = url.href
-    .replace(/[\\{}^`|"<>]/g, (character) => encodeURIComponent(character))
-    .replace(/[%#&_~]/g, (character) => `\\${character}`)
-  return `\\href{${href}}{${escapeLatex(text)}}`
+function runTex(
+  { text, bold = false, href, isBar }: Run,
+  line: Line,
+  typeface: Typeface,
+  profile: Profile | undefined,
+): string {
+  if (isBar) return '\\bars{}'
+  const isBold = bold || line.kind === 'name' || line.kind === 'heading'
+  const unknown = unprintable(text, isBold, typeface)
+  if (unknown) {
+    const code = unknown.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')
+    const field = (profile && fieldWith(profile, unknown, line.field)) ?? line.field
+    throw new Failure('unsupported_character', { detail: `“${unknown}” (U+${code}) in ${field}` })
+  }
+  // Split with the spaces kept: only a word that no row could hold is broken, and readers then see two.
+  const tex = text
+    .split(/( )/)
+    .map((word) => wordTex(word, isBold, line, typeface))
+    .join('')
+  const weighted = bold && line.kind !== 'name' && line.kind !== 'heading' ? `\\strong{${tex}}` : tex
+  return href ? `\\link{${hex(Buffer.from(uri(href), 'ascii'))}}{${weighted}}` : weighted
 }
 
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-
-/** `2019-03` → `Mar~2019`, `2019` → `2019`; the tie keeps it on one line. */
-function monthAndYear(date: string): string {
-  const [year = '', month] = date.split('-')
-  const name = MONTHS[Number(month) - 1]
-  return name ? `${name}~${year}` : year
+function wordTex(word: string, bold: boolean, line: Line, typeface: Typeface): string {
+  const between = needsBreaks(word, bold, line, typeface) ? '\\allowbreak ' : ''
+  let tex = ''
+  let family: string | undefined = 'text'
+  for (const cluster of clusters(word)) {
+    const [base = '', ...marks] = Array.from(cluster)
+    const its = typeface.familyOf(base, bold)
+    if (its !== family) {
+      tex += `${family === 'text' ? '' : '}'}${its === 'text' ? '' : `\\from{${its}}{`}`
+      family = its
+    }
+    // Marks are set by the first font over the letters of any other, too: the others' are read back with a gap.
+    const over = marks.join('')
+    tex += `${escapeLatex(base)}${over && family !== 'text' ? `\\from{text}{${over}}` : over}${between}`
+  }
+  return family === 'text' ? tex : `${tex}}`
 }
 
-function period(start: string | undefined, end: string | undefined): string {
-  if (!start) return end ? monthAndYear(end) : ''
-  return `${monthAndYear(start)}~–~${end ? monthAndYear(end) : 'Present'}`
-}
+/** An address in ASCII: what has no place in one is percent-encoded. */
+const uri = (href: string) => new URL(href).href
 
-/** Parts that exist, between bars on one line: right-aligned dates break the reading order of the text. */
-const line = (...parts: (string | undefined)[]) => parts.filter(Boolean).join(' | ')
-const present = (...parts: (string | undefined)[]) => parts.filter((part): part is string => Boolean(part?.trim()))
+const hex = (bytes: Buffer) => bytes.toString('hex')
 
-/** Renders the resume. Never throws for what a valid profile may hold. */
-export function renderLatex(resume: Resume, template: string = TEMPLATE): LatexDocument {
-  const body: string[] = []
-  const mustContain: string[] = []
-  const expect = (text: string | undefined) => {
-    const shown = printable(text ?? '')
-    if (shown) mustContain.push(shown)
-    return escapeLatex(shown)
-  }
-  const section = (title: string, write: () => void) => {
-    body.push(`\\section{${expect(title)}}`)
-    write()
-  }
-  const bullets = (highlights: readonly string[]) => {
-    // \item{} and not \item: a bullet that opens with a bracket would be taken for its optional argument.
-    if (highlights.length === 0) return
-    body.push('\\begin{itemize}', ...highlights.map((text) => `\\item{} ${expect(text)}`), '\\end{itemize}')
-  }
-
-  const { basics } = resume
-  body.push(`{\\LARGE\\bfseries ${expect(basics.name)}}\\par\\vspace{2pt}`)
-  if (basics.label) body.push(`${expect(basics.label)}\\par`)
-  const place = present(basics.location?.city, basics.location?.region, basics.location?.countryCode).join(', ')
-  const profiles = (basics.profiles ?? []).flatMap(({ url, network, username }) => {
-    const text = url || present(network, username).join(': ')
-    return text ? [link(url ?? '', text.replace(/^https?:\/\//, ''))] : []
-  })
-  const contact = line(
-    basics.email && link(`mailto:${basics.email}`, basics.email),
-    basics.phone && escapeLatex(basics.phone),
-    place && escapeLatex(place),
-    basics.url && link(basics.url, basics.url.replace(/^https?:\/\//, '')),
-    ...profiles,
-  )
-  if (contact) body.push(`${contact}\\par`)
-
-  if (resume.summary.trim()) section('Summary', () => body.push(`${expect(resume.summary)}\\par`))
-  if (resume.work.length > 0) {
-    section('Experience', () => {
-      for (const job of resume.work) {
-        const position = job.position ? `\\textbf{${expect(job.position)}}` : ''
-        const rest = [escapeLatex(job.location ?? ''), period(job.startDate, job.endDate)]
-        body.push(`\\entry{${line(position, expect(job.name), ...rest)}}`)
-        if (job.summary && job.highlights.length === 0) body.push(`${expect(job.summary)}\\par`)
-        bullets(job.highlights)
-      }
-    })
-  }
-  if (resume.projects.length > 0) {
-    section('Projects', () => {
-      for (const project of resume.projects) {
-        const name = expect(project.name)
-        body.push(
-          `\\entry{${line(`\\textbf{${name}}`, project.endDate || !project.startDate ? period(project.startDate, project.endDate) : monthAndYear(project.startDate))}}`,
-        )
-        if (project.description) body.push(`${expect(project.description)}\\par`)
-        bullets(project.highlights)
-      }
-    })
-  }
-  if (resume.education.length > 0) {
-    section('Education', () => {
-      for (const school of resume.education) {
-        const degree = present(school.studyType, school.area).join(', ')
-        const when = school.endDate ?? school.startDate
-        const first = degree && `\\textbf{${expect(degree)}}`
-        const parts = [expect(school.institution), when && monthAndYear(when), escapeLatex(school.score ?? '')]
-        body.push(`\\entry{${line(first, ...parts)}}`)
-      }
-    })
-  }
-  if (resume.skills.length > 0) {
-    section('Skills', () => {
-      for (const skill of resume.skills) {
-        const keywords = (skill.keywords ?? []).join(', ')
-        body.push(`\\textbf{${expect(skill.name)}}${keywords ? `: ${escapeLatex(keywords)}` : ''}\\par`)
-      }
-    })
-  }
-  if (resume.certificates.length > 0) {
-    section('Certificates', () => {
-      for (const { name, issuer, date } of resume.certificates) {
-        body.push(`${line(expect(name), escapeLatex(issuer ?? ''), date && monthAndYear(date))}\\par`)
-      }
-    })
-  }
-  if (resume.languages.length > 0) {
-    const spoken = resume.languages.map(({ language, fluency }) => (fluency ? `${language} (${fluency})` : language))
-    section('Languages', () => body.push(`${escapeLatex(spoken.join(', '))}\\par`))
-  }
-
-  const author = escapeLatex(basics.name)
-  const fields: Record<string, string> = { TITLE: `Resume of ${author}`, AUTHOR: author, BODY: body.join('\n') }
-  // A function as replacement: in a string, `$&` in somebody's text would be a command.
-  const tex = template.replace(/@(TITLE|AUTHOR|BODY)@/g, (_, field: string) => fields[field] ?? '')
-  trace.getActiveSpan()?.setAttribute(ATTR_LATEX_LENGTH, tex.length)
-  return { tex, mustContain }
-}
+/** Text for a PDF's own strings, in hexadecimal: nothing in it can mean anything to TeX. */
+const pdfText = (text: string) => hex(Buffer.from(`\ufeff${text}`, 'utf16le').swap16())

@@ -8,7 +8,8 @@ export const PDF_LIFE_MS = 24 * 3_600_000
 /** Longer than any compilation: a job folder of this age is nobody's. */
 const JOB_LIFE_MS = 3_600_000
 
-const PDF = /^[0-9a-f]{32}\.pdf(?:\.part)?$/
+/** Also what was set aside: it has names of files in it. */
+const PDF = /^(?:[0-9a-f]{32}\.pdf(?:\.part)?|server\.sqlite\.corrupt)$/
 const JOB = /^pass-ats-compile-/
 
 /** Removes them. Returns how many went. Throws nothing: what cannot be removed now is tried again next time. */

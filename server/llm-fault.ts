@@ -66,8 +66,9 @@ function retryAfter(headers: Headers | undefined, now: number): number | undefin
 }
 
 /** What it says about the endpoint's health. A refusal is an answer, a busy one is alive. */
-export function outcomeOf({ code, reason }: Failure): Outcome {
+export function outcomeOf(failure: Failure): Outcome {
+  const { code, reason } = failure
   if (code === 'llm_error' || code === 'llm_unavailable') return 'failed'
   if (code === 'llm_timeout') return reason === 'deadline' ? 'neither' : 'failed'
-  return code === 'interrupted' || code === 'llm_rate_limited' ? 'neither' : 'answered'
+  return failure.isStop || code === 'llm_rate_limited' ? 'neither' : 'answered'
 }

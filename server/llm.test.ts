@@ -283,6 +283,17 @@ it('leaves an endpoint alone that has failed five times, and then lets one find 
   expect((await ask('ok', {}, llm)).answer).toEqual(answered)
 })
 
+it('learns nothing of the endpoint from a run that its person has cancelled', async () => {
+  const llm = llmFor()
+  await expect(ask('error_500', {}, llm)).rejects.toMatchObject({ code: 'llm_error' })
+  endpoint.behaviour = 'silent'
+  const abort = new AbortController()
+  const onText = () => abort.abort(new Failure('cancelled').toAbort())
+  const cancelled = llm.converse((conversation) => conversation.ask({ ...question, onText }), abort.signal)
+  await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' })
+  await expect(ask('error_500', {}, llm)).rejects.toMatchObject({ code: 'llm_unavailable', reason: 'resting' })
+})
+
 it('does not take a refused key or a bad answer for an endpoint that is down', async () => {
   const llm = llmFor()
   for (const behaviour of ['error_401', 'nonsense', 'error_429', 'error_401', 'error_401', 'error_401'] as const) {

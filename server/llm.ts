@@ -1,12 +1,10 @@
 /** Streamed, structured answers from any OpenAI-compatible endpoint, each with its GenAI span. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import {
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
   ATTR_GEN_AI_OPERATION,
   ATTR_GEN_AI_OUTPUT_TYPE,
   ATTR_GEN_AI_PROVIDER,
@@ -30,6 +28,7 @@ import { Failure } from './failure.ts'
 import { failureOf, outcomeOf, waitBefore } from './llm-fault.ts'
 import { recordUsage, tokensIn } from './llm-usage.ts'
 import { Patience } from './patience.ts'
+import { recordFailure } from './span-failure.ts'
 import { Turns } from './turns.ts'
 
 export interface LlmOptions {
@@ -141,7 +140,7 @@ export class Conversation {
   /**
    * Asks for an answer of the given shape, up to three times. Neither the question nor the answer is recorded. Throws
    * Failure llm_unauthorized, llm_misconfigured, llm_rate_limited, llm_unavailable, llm_error, llm_timeout,
-   * llm_refused, llm_invalid_output, request_too_large or interrupted.
+   * llm_refused, llm_invalid_output, request_too_large, or what the run is stopped with.
    */
   async ask<T extends z.ZodType>(question: Question<T>): Promise<z.infer<T>> {
     const { hostname, port, protocol } = new URL(this.#options.baseUrl)
@@ -163,8 +162,7 @@ export class Conversation {
         return await this.#persist(question, span)
       } catch (error) {
         const failure = failureOf(error)
-        span.setStatus({ code: SpanStatusCode.ERROR })
-        span.setAttributes({ [ATTR_ERROR_TYPE]: failure.reason ?? failure.code, [ATTR_FAILURE_CODE]: failure.code })
+        recordFailure(span, failure)
         throw failure
       } finally {
         span.end()
@@ -245,8 +243,9 @@ export class Conversation {
       }
     } finally {
       this.#patience.rest()
-      // Also of an answer that was cut off: it is paid for.
-      if (heardAt !== undefined) this.tokens += used ?? tokensIn(promptLength + answer.length)
+      // Also of an answer that was cut off, or that nobody waited for: it is paid for.
+      if (heardAt !== undefined || this.#patience.verdict()?.isStop)
+        this.tokens += used ?? tokensIn(promptLength + answer.length)
       if (isName(finishReason)) span.setAttribute(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason])
     }
     // An abort ends the iteration without throwing, so a half answer looks like a whole one here.

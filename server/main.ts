@@ -4,48 +4,64 @@ import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import { serve } from '@hono/node-server'
-import { trace } from '@opentelemetry/api'
-import pino from 'pino'
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
+import { openDatabase } from './database.ts'
+import { Failure } from './failure.ts'
+import { prepareFormats } from './formats.ts'
 import { TEMPLATE } from './latex.ts'
-import { clearLeftovers } from './leftovers.ts'
+import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
+import { createLog } from './log.ts'
+import { canMakeResumes } from './pipeline.ts'
 import { TokenQuota } from './quota.ts'
-import { Runs } from './runs.ts'
-import { Tectonic, type Toolchain } from './tectonic.ts'
+import { RunStore } from './run-store.ts'
+import { MAX_ACTIVE, Runs } from './runs.ts'
+import { Tectonic } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
+import type { Toolchain } from './toolchain.ts'
+import { typefaceOf } from './typeface.ts'
+import { Outbox } from './webhooks/outbox.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 import { Working } from './working.ts'
 
 const config = readConfig(process.env)
-const log = pino({
-  level: config.logLevel,
-  base: { service: 'server' },
-  mixin: () => {
-    const span = trace.getActiveSpan()?.spanContext()
-    return span ? { trace_id: span.traceId, span_id: span.spanId } : {}
-  },
-})
+const log = createLog(config.logLevel)
 
 await mkdir(config.distDir, { recursive: true })
 const toolchain = config.toolchainPath
   ? (JSON.parse(readFileSync(config.toolchainPath, 'utf8')) as Toolchain)
   : undefined
+const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+const shutdown = new AbortController()
 const tectonic = new Tectonic({
   toolchain,
+  format: prepareFormats(toolchain, template, join(config.distDir, 'formats'), log, shutdown.signal),
   timeoutMs: config.compile.timeoutMs,
   concurrency: config.compile.concurrency,
-  queueLimit: 64,
+  // A run that was taken is not turned away later.
+  queueLimit: MAX_ACTIVE,
 })
-const template = config.templatePath ? readFileSync(config.templatePath, 'utf8') : TEMPLATE
+// Measured now, so that the first run need not wait for it.
+typefaceOf(tectonic, template).catch((error) => {
+  const { code, reason, latexErrorLine: line } = Failure.from(error)
+  log.error({ code, reason, line }, 'the template cannot be typeset: no resume can be made')
+})
+const db = openOrExit()
 const model = config.llm && {
-  llm: new Llm(config.llm),
-  quota: new TokenQuota({ path: join(config.distDir, 'llm-quota.sqlite'), ...config.llmQuota }),
+  llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
+  quota: new TokenQuota(db, config.llmQuota),
 }
-const runs = new Runs(config.distDir)
+const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
+const runs = new Runs({
+  distDir: config.distDir,
+  store: new RunStore(db),
+  log,
+  onEnd: (run, end, endedAt) => webhooks.tell(run, end, endedAt),
+})
 const working = new Working()
-const shutdown = new AbortController()
 const app = createApp({
   runs,
   pipeline: { model, tectonic, template, log },
@@ -53,18 +69,29 @@ const app = createApp({
   working,
   hosts: config.hosts,
   keys: config.keys,
-  ready: () => tectonic.ready(),
+  ready: () => canMakeResumes({ tectonic, template }),
 })
 
+function openOrExit(): DatabaseSync {
+  try {
+    return openDatabase(config.distDir, () => log.error('the database was damaged, and is set aside'))
+  } catch (error) {
+    log.fatal(error instanceof Error ? error.message : 'the database cannot be opened')
+    process.exit(1)
+  }
+}
+
 const clear = async () => {
+  runs.forgetBefore(Date.now() - PDF_LIFE_MS)
   const removed = await clearLeftovers(config.distDir, tmpdir(), Date.now())
   if (removed > 0) log.info({ removed }, 'leftovers cleared')
 }
 await clear()
-setInterval(clear, 3_600_000).unref()
+setInterval(() => clear().catch((err) => log.error({ err }, 'not cleared, will try again')), 3_600_000).unref()
 
 const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ address, port }) => {
   const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+  webhooks.wake()
   log.info({ url, tailor: config.llm ? 'llm' : 'deterministic' }, 'server listening')
   process.send?.({ type: 'listening', url })
 })
@@ -87,7 +114,9 @@ async function stop() {
   })
   // Killed compilations remove their folders, with the resume in them; half a second is plenty.
   await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
+  await webhooks.stop()
   await stopTelemetry()
+  db.close()
   process.exit(0)
 }
 process.on('SIGTERM', stop)

@@ -31,7 +31,7 @@ export class Patience {
 
   /** Why it was cut short, if it was. */
   verdict(): Failure | undefined {
-    if (this.#caller.aborted) return new Failure('interrupted')
+    if (this.#caller.aborted) return Failure.ofAbort(this.#caller)
     if (this.#silence.signal.aborted) return new Failure('llm_timeout', { reason: 'silence' })
     if (this.#deadline.aborted) return new Failure('llm_timeout', { reason: 'deadline' })
     return undefined

@@ -1,25 +1,21 @@
 /** One run, stage by stage: llm → latex → compile → validate → dist/. */
 
-import { rename, writeFile } from 'node:fs/promises'
-import { type Context, context, type Link, SpanStatusCode, trace } from '@opentelemetry/api'
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { type Context, context, type Link, trace } from '@opentelemetry/api'
 import type { Logger } from 'pino'
-import {
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
-  ATTR_STAGE,
-  SPAN_COMPILE,
-  SPAN_LATEX,
-  SPAN_LLM,
-  SPAN_VALIDATE,
-} from '../names.ts'
+import { ATTR_STAGE, SPAN_COMPILE, SPAN_LATEX, SPAN_LLM, SPAN_VALIDATE } from '../names.ts'
 import type { ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
-import { renderLatex } from './latex.ts'
-import { validatePdf } from './pdf.ts'
+import { MAX_PAGES } from './fit.ts'
+import { keywordsOf, score } from './keywords.ts'
+import { type LatexDocument, renderLatex } from './latex.ts'
+import { countPages, validatePdf } from './pdf.ts'
 import type { GenerateRequest } from './request-contract.ts'
 import type { RunLog } from './runs.ts'
-import { type Model, tailor } from './tailor.ts'
+import { recordFailure } from './span-failure.ts'
+import { type Model, type Resume, tailor } from './tailor.ts'
 import type { Tectonic } from './tectonic.ts'
+import { type Typeface, typefaceOf } from './typeface.ts'
 
 const SPAN_OF: Record<ServerStage, string> = {
   llm: SPAN_LLM,
@@ -39,6 +35,15 @@ export interface Pipeline {
   log: Logger
 }
 
+/** Whether a resume could be made now: everything is there, and the template has been measured. Never rejects. */
+export async function canMakeResumes({ tectonic, template }: Pick<Pipeline, 'tectonic' | 'template'>) {
+  if (!(await tectonic.ready())) return false
+  return typefaceOf(tectonic, template).then(
+    () => true,
+    () => false,
+  )
+}
+
 /**
  * Runs the stages and appends their events to the run. Never throws: a failure is the run's last event, and is
  * recorded on the span of the stage it happened in.
@@ -53,14 +58,17 @@ export async function runPipeline(
   parent: Context,
   cause: Link[],
 ): Promise<void> {
+  const { signal } = run.abort
+  const runLog = log.child({ run: run.id, request_id: run.requestId })
   const begin = (name: ServerStage) => run.append({ type: 'stage', stage: name, state: 'started' })
   const stage = async <T>(name: ServerStage, work: () => Promise<T>): Promise<T> => {
-    const result = await inStage(name, parent, cause, work)
+    // Between two stages nothing would notice that the run has been stopped.
+    if (signal.aborted) throw Failure.ofAbort(signal)
+    const result = await inStage(name, parent, cause, work, runLog)
     run.append({ type: 'stage', stage: name, state: 'finished' })
     return result
   }
   try {
-    const { signal } = run.abort
     const resume = await stage('llm', () =>
       tailor(request, model, signal, {
         install: run.owner,
@@ -69,19 +77,34 @@ export async function runPipeline(
         onWriting: (statements, correcting) => run.append({ type: 'writing', statements, correcting }),
       }),
     )
+    const typeface = await untilAborted(typefaceOf(tectonic, template), signal).catch(Failure.from)
+    if (typeface instanceof Failure) {
+      // Measuring is compiling: what stands in its way would stand in the way of the resume.
+      begin('compile')
+      return await stage('compile', () => Promise.reject(typeface))
+    }
     begin('latex')
-    const document = await stage('latex', async () => renderLatex(resume, template))
-    const { pdf } = await stage('compile', () =>
-      tectonic.compile(document.tex, {
+    const render = rendering(request, resume, typeface, template)
+    const rendered = await stage('latex', async () => render(0))
+    let compiling = false
+    const compile = async ({ tex, fields }: LatexDocument) => {
+      const { pdf } = await tectonic.compile(tex, {
         trust: 'own',
+        fields,
         signal,
         onQueued: (ahead) => run.append({ type: 'queued', ahead }),
-        onTurn: () => begin('compile'),
-      }),
-    )
+        onTurn: () => {
+          if (!compiling) begin('compile')
+          compiling = true
+        },
+      })
+      return pdf
+    }
+    const { document, pdf } = await stage('compile', () => compileToFit(rendered, render, compile))
     begin('validate')
     const { pages, sizeBytes } = await stage('validate', async () => {
-      const valid = await validatePdf(pdf, document.mustContain)
+      const valid = await validatePdf(pdf, document)
+      if (signal.aborted) throw Failure.ofAbort(signal)
       await publish(run, pdf)
       return valid
     })
@@ -94,31 +117,77 @@ export async function runPipeline(
       keywordsTotal: resume.keywords.total,
       terms: resume.terms,
       wording: resume.wording,
+      leftOut: document.leftOut,
     })
-    log.info({ run: run.id, request_id: run.requestId, pages, sizeBytes }, 'run done')
   } catch (error) {
-    const failure = Failure.from(error)
-    run.append({ type: 'failed', failure: failure.toBody() })
-    // The cause's message may quote a resume; its class says enough to find the place.
-    const { code, reason } = failure
-    log.warn({ run: run.id, request_id: run.requestId, code, reason, cause: causeOf(failure) }, 'run failed')
+    run.append({ type: 'failed', failure: Failure.from(error).toBody() })
   }
+  const { end } = run
+  // Stopped while the PDF was on its way to its place: nobody will ask for it.
+  if (end?.type !== 'done') await removePdf(run)
+  const outcome = end?.type === 'failed' ? end.failure.code : 'done'
+  context.with(parent, () => runLog.info({ outcome, attempt: run.attempt, ms: run.ageMs }, 'run ended'))
 }
 
-/** Runs one stage in its span; a failure marks the span with its code, and goes on. */
+// What was reckoned to fit and did not is over by a few rows of 12 points.
+const SPARE_ON_RETRY = [36, 120]
+
+/** Compiles, and again with less on the pages when they have become too many; after the last try, whatever it is. */
+export async function compileToFit(
+  document: LatexDocument,
+  render: (spare: number) => LatexDocument,
+  compile: (document: LatexDocument) => Promise<Uint8Array>,
+): Promise<{ document: LatexDocument; pdf: Uint8Array }> {
+  let pdf = await compile(document)
+  for (const spare of SPARE_ON_RETRY) {
+    // One page reckoned is not three: most resumes need not be opened for this.
+    if (document.pages < MAX_PAGES || (await countPages(pdf)) <= MAX_PAGES) break
+    document = render(spare)
+    pdf = await compile(document)
+  }
+  return { document, pdf }
+}
+
+function rendering({ profile, posting }: GenerateRequest, resume: Resume, typeface: Typeface, template: string) {
+  const keywords = keywordsOf(posting)
+  const fitOf = (bullet: string) => score(bullet, keywords)
+  return (spare: number) => renderLatex(resume, { typeface, template, profile, fitOf, spare })
+}
+
+/** The same promise, and the failure that the signal was aborted with as soon as it is. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const give = () => reject(Failure.ofAbort(signal))
+    if (signal.aborted) give()
+    else signal.addEventListener('abort', give, { once: true })
+  })
+  return Promise.race([promise, aborted])
+}
+
+/** Runs one stage in its span, with one line in the log of how it ended; a failure marks the span, and goes on. */
 export async function inStage<T>(
   name: ServerStage,
   parent: Context,
   links: Link[],
   work: () => Promise<T>,
+  log?: Logger,
 ): Promise<T> {
+  const startedAt = performance.now()
+  const tell = (level: 'info' | 'warn', outcome: object) =>
+    context.with(trace.setSpan(parent, span), () =>
+      log?.[level]({ stage: name, ...outcome, ms: Math.round(performance.now() - startedAt) }, 'stage ended'),
+    )
   const span = tracer.startSpan(SPAN_OF[name], { attributes: { [ATTR_STAGE]: name }, links }, parent)
   try {
-    return await context.with(trace.setSpan(parent, span), work)
+    const result = await context.with(trace.setSpan(parent, span), work)
+    tell('info', { outcome: 'ok' })
+    return result
   } catch (error) {
     const failure = Failure.from(error)
-    span.setStatus({ code: SpanStatusCode.ERROR })
-    span.setAttributes({ [ATTR_FAILURE_CODE]: failure.code, [ATTR_ERROR_TYPE]: failure.reason ?? failure.code })
+    recordFailure(span, failure)
+    // The cause's message may quote a resume; its class says enough to find the place.
+    const { code, reason } = failure
+    tell(code === 'cancelled' ? 'info' : 'warn', { outcome: code, reason, cause: causeOf(failure) })
     throw failure
   } finally {
     span.end()
@@ -130,6 +199,12 @@ async function publish(run: RunLog, pdf: Uint8Array): Promise<void> {
   const half = `${run.pdfPath}.part`
   await writeFile(half, pdf)
   await rename(half, run.pdfPath)
+}
+
+async function removePdf(run: RunLog): Promise<void> {
+  const gone = [run.pdfPath, `${run.pdfPath}.part`].map((path) => rm(path, { force: true }))
+  // What cannot be removed now goes with what is past its time.
+  await Promise.allSettled(gone)
 }
 
 /** `Ada-Lovelace-Acme.pdf`: letters, digits and hyphens of any script, so that every file system takes it. */

@@ -1,28 +1,30 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { openDatabase } from './database.ts'
 import { type Reservation, TokenQuota } from './quota.ts'
 
 const DAY = 86_400_000
 const NOON = 20_000 * DAY + DAY / 2
 let folder: string
 let now: number
-let open: TokenQuota[]
+let open: DatabaseSync[]
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pass-ats-quota-'))
   now = NOON
   open = []
 })
 afterEach(async () => {
-  for (const quota of open) quota.close()
+  for (const db of open) db.close()
   await rm(folder, { recursive: true })
 })
 
 function quotaOf(installTokens: number, overallTokens: number): TokenQuota {
-  const quota = new TokenQuota({ path: join(folder, 'q.sqlite'), installTokens, overallTokens, now: () => now })
-  open.push(quota)
-  return quota
+  const db = openDatabase(folder)
+  open.push(db)
+  return new TokenQuota(db, { installTokens, overallTokens, now: () => now })
 }
 const taken = (quota: TokenQuota, install: string, tokens: number) => {
   const reservation = quota.reserve(install, tokens)
@@ -57,7 +59,20 @@ it('begins anew with the day, and remembers nothing of the one before', () => {
   const quota = quotaOf(10, 100)
   taken(quota, 'a', 10).settle(10, true)
   expect(quota.allowance('a', 5)).toEqual({ left: 0, resetsAt: NOON + DAY / 2 })
+  const late = taken(quota, 'b', 10)
   now += DAY / 2
+  late.settle(10, true)
+  taken(quota, 'a', 10)
+  const [{ days } = {}] = open[0]?.prepare('SELECT count(DISTINCT day) AS days FROM model_use').all() ?? []
+  expect(days).toBe(1)
+})
+
+it('charges an install and all together, or neither', () => {
+  const quota = quotaOf(10, 100)
+  open[0]?.exec(`CREATE TRIGGER full BEFORE INSERT ON model_use WHEN new.install = '*'
+    BEGIN SELECT raise(ABORT, 'full'); END`)
+  expect(() => quota.reserve('a', 10)).toThrow('full')
+  open[0]?.exec('DROP TRIGGER full')
   taken(quota, 'a', 10)
 })
 

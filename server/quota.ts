@@ -3,11 +3,10 @@
  * after, so that many runs at once cannot use what one would be refused; a process that dies leaves its reservation used.
  */
 
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
+import { inTransaction } from './database.ts'
 
 export interface QuotaOptions {
-  /** SQLite file, or `:memory:`, which forgets with the process. */
-  path: string
   /** Tokens a day. */
   installTokens: number
   overallTokens: number
@@ -34,30 +33,19 @@ const OVERALL = '*'
 const TYPICAL_TOKENS = 4_000
 
 export class TokenQuota {
+  readonly #db: DatabaseSync
   readonly #options: QuotaOptions
-  readonly #database: DatabaseSync
 
-  /** Opens or makes the file. Throws what SQLite throws where it cannot. */
-  constructor(options: QuotaOptions) {
+  constructor(db: DatabaseSync, options: QuotaOptions) {
+    this.#db = db
     this.#options = options
-    this.#database = new DatabaseSync(options.path)
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA busy_timeout = 1000;
-      CREATE TABLE IF NOT EXISTS used (
-        day INTEGER NOT NULL, install TEXT NOT NULL, tokens INTEGER NOT NULL, resumes INTEGER NOT NULL,
-        PRIMARY KEY (day, install)
-      ) WITHOUT ROWID;`)
   }
 
-  /** Sets so many tokens aside for the install; undefined when one of the two quotas has less left, and which. */
+  /** Sets so many tokens aside for the install, or says which of the two quotas has less left. Throws what SQLite throws. */
   reserve(install: string, tokens: number): Reservation | { exhausted: 'install' | 'overall' } {
     const day = this.#day()
     if (this.#used(day, install).tokens + tokens > this.#options.installTokens) return { exhausted: 'install' }
     if (this.#used(day, OVERALL).tokens + tokens > this.#options.overallTokens) return { exhausted: 'overall' }
-    // Yesterday is nobody's business any more.
-    this.#database.prepare('DELETE FROM used WHERE day < ?').run(day)
     this.#add(day, install, tokens, 0)
     let open = true
     return {
@@ -81,25 +69,25 @@ export class TokenQuota {
     return { left, resetsAt: (day + 1) * DAY_MS }
   }
 
-  close(): void {
-    this.#database.close()
-  }
-
   #day(): number {
     return Math.floor((this.#options.now ?? Date.now)() / DAY_MS)
   }
 
   #used(day: number, install: string): { tokens: number; resumes: number } {
-    const row = this.#database
-      .prepare('SELECT tokens, resumes FROM used WHERE day = ? AND install = ?')
+    const row = this.#db
+      .prepare('SELECT tokens, resumes FROM model_use WHERE day = ? AND install = ?')
       .get(day, install)
     return { tokens: Number(row?.tokens ?? 0), resumes: Number(row?.resumes ?? 0) }
   }
 
   #add(day: number, install: string, tokens: number, resumes: number): void {
-    const add = this.#database.prepare(`
-      INSERT INTO used (day, install, tokens, resumes) VALUES (?, ?, ?, ?)
+    const add = this.#db.prepare(`
+      INSERT INTO model_use (day, install, tokens, resumes) VALUES (?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET tokens = max(0, tokens + excluded.tokens), resumes = resumes + excluded.resumes`)
-    for (const who of [install, OVERALL]) add.run(day, who, tokens, resumes)
+    inTransaction(this.#db, () => {
+      for (const who of [install, OVERALL]) add.run(day, who, tokens, resumes)
+      // Yesterday is nobody's business any more.
+      this.#db.prepare('DELETE FROM model_use WHERE day < ?').run(this.#day())
+    })
   }
 }

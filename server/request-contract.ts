@@ -28,7 +28,13 @@ export const Profile = z.looseObject({
     url: text(500).optional(),
     summary: text(4_000).optional(),
     location: z
-      .looseObject({ city: text(120).optional(), region: text(120).optional(), countryCode: text(10).optional() })
+      .looseObject({
+        address: text(200).optional(),
+        postalCode: text(20).optional(),
+        city: text(120).optional(),
+        region: text(120).optional(),
+        countryCode: text(10).optional(),
+      })
       .optional(),
     profiles: list(
       z.looseObject({ network: text(80).optional(), username: text(120).optional(), url: text(500).optional() }),
@@ -40,6 +46,7 @@ export const Profile = z.looseObject({
       name: z.string().trim().min(1, 'must name the employer').max(200),
       position: text(200).optional(),
       location: text(120).optional(),
+      description: text(500).optional(),
       url: text(500).optional(),
       startDate: date.optional(),
       endDate: date.optional(),
@@ -48,9 +55,22 @@ export const Profile = z.looseObject({
     }),
     30,
   ),
+  volunteer: list(
+    z.looseObject({
+      organization: text(200).optional(),
+      position: text(200).optional(),
+      url: text(500).optional(),
+      startDate: date.optional(),
+      endDate: date.optional(),
+      summary: text(2_000).optional(),
+      highlights: list(text(1_000), 20),
+    }),
+    15,
+  ),
   education: list(
     z.looseObject({
       institution: z.string().trim().min(1, 'must name the institution').max(200),
+      url: text(500).optional(),
       area: text(200).optional(),
       studyType: text(120).optional(),
       startDate: date.optional(),
@@ -70,6 +90,8 @@ export const Profile = z.looseObject({
       startDate: date.optional(),
       endDate: date.optional(),
       url: text(500).optional(),
+      roles: list(text(120), 10),
+      entity: text(200).optional(),
     }),
     30,
   ),
@@ -78,6 +100,27 @@ export const Profile = z.looseObject({
     z.looseObject({ name: text(200), issuer: text(200).optional(), date: date.optional(), url: text(500).optional() }),
     30,
   ),
+  awards: list(
+    z.looseObject({
+      title: text(200).optional(),
+      date: date.optional(),
+      awarder: text(200).optional(),
+      summary: text(1_000).optional(),
+    }),
+    20,
+  ),
+  publications: list(
+    z.looseObject({
+      name: text(300).optional(),
+      publisher: text(200).optional(),
+      releaseDate: date.optional(),
+      url: text(500).optional(),
+      summary: text(1_000).optional(),
+    }),
+    30,
+  ),
+  interests: list(z.looseObject({ name: text(120).optional(), keywords: list(text(120), 20) }), 20),
+  references: list(z.looseObject({ name: text(200).optional(), reference: text(1_000).optional() }), 10),
 })
 export type Profile = z.infer<typeof Profile>
 
@@ -111,5 +154,5 @@ export const GenerateRequest = z.strictObject({ profile: Profile, posting: Posti
 export type GenerateRequest = z.infer<typeof GenerateRequest>
 /** Largest accepted POST /generate body, bytes. */
 export const MAX_GENERATE_BYTES = 512 * 1024
-/** Largest accepted POST /compile body (one LaTeX file), bytes. */
-export const MAX_COMPILE_BYTES = 256 * 1024
+/** Largest accepted POST /compile body (one LaTeX file, or a zip, tar or tar.gz), bytes. */
+export const MAX_COMPILE_BYTES = 4 * 1024 * 1024

@@ -114,7 +114,7 @@ export async function chooseByModel(
   return { summary, texts, dropped: objections.size + invented, repaired: refused - objections.size }
 }
 
-/** The second try. What fails here costs rewordings, not the run. Throws only Failure('interrupted'). */
+/** The second try. What fails here costs rewordings, not the run. Throws only what the run is stopped with. */
 async function correct(
   question: ReturnType<typeof questionOf>['question'],
   answer: Answer,
@@ -134,7 +134,7 @@ async function correct(
     const again = await conversation.ask({ ...question, turns, onText })
     return [['summary', again.summary], ...again.bullets.map(({ id, text }): [string, string] => [id, text])]
   } catch (error) {
-    if (error instanceof Failure && error.code === 'interrupted') throw error
+    if (error instanceof Failure && error.isStop) throw error
     return []
   }
 }

@@ -1,5 +1,11 @@
-import { afterEach, expect, it } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { openDatabase } from './database.ts'
+import { Failure } from './failure.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import type { GenerateRequest } from './request-contract.ts'
@@ -36,10 +42,18 @@ const request: GenerateRequest = {
 }
 const never = new AbortController().signal
 
+let folder: string
+let db: DatabaseSync
 let endpoint: OpenAiEndpoint | undefined
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pass-ats-tailor-'))
+  db = openDatabase(folder)
+})
 afterEach(async () => {
   await endpoint?.close()
   endpoint = undefined
+  db.close()
+  await rm(folder, { recursive: true })
 })
 
 async function llm(behaviour: Behaviour, tokens = 1_000_000): Promise<Model> {
@@ -47,7 +61,7 @@ async function llm(behaviour: Behaviour, tokens = 1_000_000): Promise<Model> {
   const bounds = { timeoutMs: 20_000, idleTimeoutMs: 20_000, concurrency: 4, queueLimit: 4 }
   return {
     llm: new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds }),
-    quota: new TokenQuota({ path: ':memory:', installTokens: tokens, overallTokens: tokens }),
+    quota: new TokenQuota(db, { installTokens: tokens, overallTokens: tokens }),
   }
 }
 
@@ -71,6 +85,35 @@ it('without a model, orders the person\u2019s own bullets by fit and changes non
     { text: 'Initech', covered: false },
   ])
   expect(resume.wording).toEqual({ by: 'rules', reworded: 0, dropped: 0 })
+})
+
+it('finds the posting\u2019s terms wherever the resume prints them', async () => {
+  const profile = {
+    basics: { name: 'Ada' },
+    work: [{ name: 'N', description: 'Makers of Kafka' }],
+    projects: [{ name: 'P', roles: ['Kafka lead'], entity: 'Terraform Foundation' }],
+    volunteer: [{ organization: 'Docker Club', highlights: ['Taught Rust.'] }],
+    awards: [{ title: 'GraphQL Prize', summary: 'For Redis.' }],
+    publications: [{ name: 'On PostgreSQL', publisher: 'Elixir Press' }],
+    interests: [{ name: 'Code', keywords: ['Haskell'] }],
+    references: [{ name: 'Bob', reference: 'She knows Ansible.' }],
+  }
+  const terms = [
+    'Kafka',
+    'Terraform',
+    'Docker',
+    'Rust',
+    'GraphQL',
+    'Redis',
+    'PostgreSQL',
+    'Elixir',
+    'Haskell',
+    'Ansible',
+  ]
+  const posting = { ...request.posting, title: '', description: `We use ${terms.join(', ')} and Kubernetes.` }
+  const resume = await tailor({ posting, profile }, undefined, never)
+  expect(resume.terms.filter(({ covered }) => !covered).map(({ text }) => text)).toEqual(['Kubernetes'])
+  expect(resume.terms).toHaveLength(terms.length + 1)
 })
 
 it('with a model, takes its choice and its order', async () => {
@@ -137,6 +180,19 @@ it('loses rewordings and not the run when the second try fails', async () => {
   expect((await tailor(request, model, never)).wording).toMatchObject({ dropped: 1 })
 })
 
+it.each(['cancelled', 'interrupted', 'overloaded'] as const)(
+  'ends with a run that is %s at the second try',
+  async (code) => {
+    const model = await llm('ok')
+    script({ 'w0.h1': 'Ran Kafka for 120 teams.' })
+    const run = new AbortController()
+    const onWriting = (_: number, correcting: boolean) => {
+      if (correcting) run.abort(new Failure(code).toAbort())
+    }
+    await expect(tailor(request, model, run.signal, { onWriting })).rejects.toMatchObject({ code })
+  },
+)
+
 it('asks no second time where the quota has no room for it', async () => {
   const model = await llm('ok', 8_000)
   script({ 'w0.h1': 'Ran Kafka for 120 teams.' })
@@ -162,6 +218,17 @@ it('does not charge for what was never answered', async () => {
   for (let run = 0; run < 3; run++) {
     await expect(tailor(request, model, never)).rejects.toMatchObject({ code: 'llm_unauthorized' })
   }
+})
+
+it('charges for a question whose answer the person did not wait for', async () => {
+  const model = await llm('silent', 9_000)
+  const run = new AbortController()
+  const tailored = tailor(request, model, run.signal)
+  await endpoint?.asked
+  run.abort(new Failure('cancelled').toAbort())
+  await expect(tailored).rejects.toMatchObject({ code: 'cancelled' })
+  expect(model.quota.reserve('', 9_000)).toEqual({ exhausted: 'install' })
+  expect(model.quota.reserve('', 7_000), 'not for all that it could have been').toHaveProperty('settle')
 })
 
 it('sends no more than a bounded part of a long profile and posting', async () => {

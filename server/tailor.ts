@@ -37,6 +37,12 @@ export interface Resume {
   skills: NonNullable<Profile['skills']>
   certificates: NonNullable<Profile['certificates']>
   languages: NonNullable<Profile['languages']>
+  /** The person's own, as they are. */
+  volunteer?: Profile['volunteer']
+  awards?: Profile['awards']
+  publications?: Profile['publications']
+  interests?: Profile['interests']
+  references?: Profile['references']
   keywords: { matched: number; total: number }
 }
 
@@ -191,6 +197,11 @@ function assemble(profile: Profile, keywords: readonly Keyword[], choice: Choice
     certificates: profile.certificates ?? [],
     languages: profile.languages ?? [],
     keywords: matched,
+    volunteer: profile.volunteer,
+    awards: profile.awards,
+    publications: profile.publications,
+    interests: profile.interests,
+    references: profile.references,
   }
 }
 
@@ -210,15 +221,21 @@ function countReworded(resume: Resume, profile: Profile): number {
   return printed.filter((text) => !trimmed.has(text)).length + summary
 }
 
-/** Every text of the profile by itself: a term of two words is not found where one ends and another begins. */
+/** Every text that is printed of the profile, by itself: a term of two words is not found where one ends and another begins. */
 function* textsOf(profile: Profile): Generator<string> {
   const lists = [profile.basics.label, profile.basics.summary]
-  for (const job of profile.work ?? []) lists.push(job.name, job.position, job.summary, ...(job.highlights ?? []))
+  for (const job of profile.work ?? [])
+    lists.push(job.name, job.position, job.description, job.summary, ...(job.highlights ?? []))
   for (const p of profile.projects ?? [])
-    lists.push(p.name, p.description, ...(p.highlights ?? []), ...(p.keywords ?? []))
+    lists.push(p.name, p.entity, p.description, ...(p.roles ?? []), ...(p.highlights ?? []), ...(p.keywords ?? []))
   for (const e of profile.education ?? []) lists.push(e.institution, e.area, e.studyType, ...(e.courses ?? []))
   for (const s of profile.skills ?? []) lists.push(s.name, ...(s.keywords ?? []))
   for (const c of profile.certificates ?? []) lists.push(c.name, c.issuer)
   for (const l of profile.languages ?? []) lists.push(l.language)
+  for (const v of profile.volunteer ?? []) lists.push(v.organization, v.position, v.summary, ...(v.highlights ?? []))
+  for (const a of profile.awards ?? []) lists.push(a.title, a.awarder, a.summary)
+  for (const p of profile.publications ?? []) lists.push(p.name, p.publisher, p.summary)
+  for (const i of profile.interests ?? []) lists.push(i.name, ...(i.keywords ?? []))
+  for (const r of profile.references ?? []) lists.push(r.reference)
   for (const text of lists) if (text) yield text
 }

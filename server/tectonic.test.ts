@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -7,15 +7,18 @@ import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  ATTR_COMPILE_FORMAT,
   ATTR_COMPILE_OUTCOME,
   ATTR_FAILURE_CODE,
   ATTR_LATEX_ERROR_LINE,
+  ATTR_LATEX_ERROR_PART,
   ATTR_PROCESS_EXIT_CODE,
   SPAN_TECTONIC,
 } from '../names.ts'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { Failure } from './failure.ts'
-import { type Compiled, type CompileOptions, Tectonic, type Toolchain } from './tectonic.ts'
+import { type Compiled, type CompileOptions, Tectonic } from './tectonic.ts'
+import type { Toolchain } from './toolchain.ts'
 
 const OWN: CompileOptions = { trust: 'own' }
 const FOREIGN: CompileOptions = { trust: 'foreign' }
@@ -85,7 +88,12 @@ describe('Tectonic', () => {
     expect(made).toMatchObject({ name: SPAN_TECTONIC, kind: SpanKind.CLIENT, status: { code: SpanStatusCode.UNSET } })
     expect(made?.attributes).toMatchObject({ [ATTR_COMPILE_OUTCOME]: 'ok', [ATTR_PROCESS_EXIT_CODE]: 0 })
     expect(failed).toMatchObject({ status: { code: SpanStatusCode.ERROR }, events: [] })
-    expect(failed?.attributes).toMatchObject({ [ATTR_FAILURE_CODE]: 'latex_invalid', [ATTR_LATEX_ERROR_LINE]: 4 })
+    expect(made?.attributes[ATTR_COMPILE_FORMAT]).toBe('latex')
+    expect(failed?.attributes).toMatchObject({
+      [ATTR_FAILURE_CODE]: 'latex_invalid',
+      [ATTR_LATEX_ERROR_LINE]: 4,
+      [ATTR_LATEX_ERROR_PART]: 'template',
+    })
     expect(JSON.stringify([made, failed].map((span) => [span?.attributes, span?.status]))).not.toMatch(/Ada|Lovelace/)
   })
 
@@ -98,7 +106,7 @@ describe('Tectonic', () => {
 
   it('names a character that the font cannot print, though Tectonic succeeds', async () => {
     const failure = await failureOf(tectonic().compile(page('Straße 日'), OWN))
-    expect(failure).toMatchObject({ code: 'unsupported_character', detail: '“日” (U+65E5)' })
+    expect(failure).toMatchObject({ code: 'unsupported_character', detail: 'line 4: “日” (U+65E5)' })
   })
 
   it('shows LaTeX from outside no file of this machine', async () => {
@@ -161,6 +169,34 @@ describe('Tectonic', () => {
     await expect.poll(() => alive(started)).toEqual([])
   })
 
+  it.each(['cancelled', 'interrupted', 'overloaded'] as const)('has not crashed when its run is %s', async (code) => {
+    const exporter = new InMemorySpanExporter()
+    trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+    try {
+      const run = new AbortController()
+      const onTurn = () => run.abort(new Failure(code).toAbort())
+      const failure = await failureOf(tectonic().compile(ENDLESS, { ...OWN, signal: run.signal, onTurn }))
+      expect(failure.code).toBe(code)
+    } finally {
+      trace.disable()
+    }
+    expect(exporter.getFinishedSpans()[0]?.attributes[ATTR_COMPILE_OUTCOME]).toBe('interrupted')
+  })
+
+  it('leaves no process when whoever started it is killed', async () => {
+    const script = `
+      import { Tectonic } from ${JSON.stringify(new URL('./tectonic.ts', import.meta.url).href)}
+      const toolchain = ${JSON.stringify(toolchain)}
+      const server = new Tectonic({ toolchain, timeoutMs: 60_000, concurrency: 1, queueLimit: 1 })
+      await server.compile(${JSON.stringify(ENDLESS)}, { trust: 'foreign' })`
+    const server = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
+    const started = await processesOfSandbox(server.pid)
+    server.kill('SIGKILL')
+    await expect.poll(() => alive(started)).toEqual([])
+    // What it could not clear away is cleared by the next, after an hour; here by us.
+    await Promise.all((await readdir(temporary)).map((name) => rm(join(temporary, name), { recursive: true })))
+  })
+
   it('says so when Tectonic is not there', async () => {
     const nowhere = { ...toolchain, tectonic: '/nowhere/tectonic' }
     for (const missing of [undefined, nowhere, { ...nowhere, bwrap: undefined, prlimit: undefined }]) {
@@ -191,6 +227,30 @@ describe('Tectonic', () => {
     expect((await failureOf(one.compile(page('d'), OWN))).code).toBe('overloaded')
     await Promise.all(compiling)
     expect(places).toEqual(['b0', 'c1', 'c0', 'a done', 'b done', 'c done'])
+  })
+
+  it('lets LaTeX from outside wait while one of ours is compiled', async () => {
+    const one = tectonic({ timeoutMs: 8_000 })
+    const abandon = new AbortController()
+    const endless = failureOf(one.compile(ENDLESS, { ...FOREIGN, signal: abandon.signal }))
+    const [, inside] = await processesOfSandbox()
+    const ours = one.compile(page(String.raw`\newcount\n\loop\ifnum\n<9000000\advance\n by1\repeat x`), OWN)
+    await expect.poll(() => stateOf(inside)).toBe('T')
+    await ours
+    await expect.poll(() => stateOf(inside)).toBe('R')
+    abandon.abort()
+    expect((await endless).code).toBe('interrupted')
+  })
+
+  it('gives strangers half of the turns, and ours none of their wait', async () => {
+    const server = tectonic({ concurrency: 2, queueLimit: 1 })
+    const abandon = new AbortController()
+    const foreign = { ...FOREIGN, signal: abandon.signal }
+    const attacks = [1, 2].map(() => failureOf(server.compile(ENDLESS, foreign)))
+    expect((await failureOf(server.compile(ENDLESS, foreign))).code).toBe('overloaded')
+    await Promise.all(['a', 'b'].map((name) => server.compile(page(name), OWN)))
+    abandon.abort()
+    expect((await Promise.all(attacks)).map(({ code }) => code)).toEqual(['interrupted', 'interrupted'])
   })
 
   it('lets go of the queue when a run that waits is abandoned', async () => {
@@ -229,18 +289,23 @@ async function textOf({ pdf }: Compiled): Promise<string> {
 }
 
 /** Process IDs of a compile of ours that has just begun: bubblewrap and, inside it, Tectonic. */
-async function processesOfSandbox(): Promise<number[]> {
+async function processesOfSandbox(server = process.pid): Promise<number[]> {
   let found: number[] = []
   await expect
     .poll(async () => {
       const all = await processes()
-      const outside = all.filter(({ parent, args }) => parent === process.pid && args.includes('resume.tex'))
+      const outside = all.filter(({ parent, args }) => parent === server && args.includes('resume.tex'))
       const inside = all.filter(({ parent }) => outside.some(({ pid }) => pid === parent))
       found = [...outside, ...inside].map(({ pid }) => pid)
       return inside.length
     })
     .toBe(1)
   return found
+}
+
+/** As /proc has it: R runs, T is stopped. */
+async function stateOf(pid: number | undefined): Promise<string | undefined> {
+  return (await readFile(`/proc/${pid}/stat`, 'utf8')).match(/\) (.) /)?.[1]
 }
 
 async function alive(pids: number[]): Promise<number[]> {

@@ -1,10 +1,10 @@
 /** LaTeX in, PDF out: one Tectonic process at a time and slot, in a folder of its own, under limits, with its span. */
 
 import { constants } from 'node:fs'
-import { access, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { dirname, join } from 'node:path'
+import { type Span, SpanKind, trace } from '@opentelemetry/api'
 import {
   ATTR_COMPILE_CPU_TIME,
   ATTR_COMPILE_FORMAT,
@@ -12,9 +12,6 @@ import {
   ATTR_COMPILE_OUTCOME,
   ATTR_COMPILE_PASSES,
   ATTR_COMPILE_SANDBOXED,
-  ATTR_ERROR_TYPE,
-  ATTR_FAILURE_CODE,
-  ATTR_LATEX_ERROR_LINE,
   ATTR_PROCESS_EXECUTABLE_NAME,
   ATTR_PROCESS_EXIT_CODE,
   ATTR_PROCESS_PID,
@@ -22,23 +19,14 @@ import {
 } from '../names.ts'
 import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
-import { tectonicCommand } from './sandbox.ts'
+import { Precedence } from './precedence.ts'
+import { inputFolder, type Job, outputFolder, pdfName, tectonicCommand } from './sandbox.ts'
+import { recordFailure } from './span-failure.ts'
 import { type Ended, runToEnd } from './tectonic-process.ts'
 import { verdict } from './tectonic-verdict.ts'
+import { isThere, type TemplateFormat } from './template-format.ts'
+import type { Toolchain } from './toolchain.ts'
 import { Turns } from './turns.ts'
-
-/** Where everything is that typesetting needs; set-up writes it, the configuration reads it. */
-export interface Toolchain {
-  tectonic: string
-  /** Tectonic's own loader and C library, where the machine's are too old, and always what the sandbox shows it. */
-  loader?: { ldso: string; libraryPath: string } | undefined
-  /** Flat folder of TeX files. Without one Tectonic fetches from its network bundle, and there is no sandbox. */
-  bundle?: string | undefined
-  /** Tectonic's cache, with the LaTeX format built. */
-  texCache: string
-  bwrap?: string | undefined
-  prlimit?: string | undefined
-}
 
 export interface Compiled {
   pdf: Uint8Array
@@ -51,17 +39,26 @@ export interface Compiled {
   log: string
 }
 
+/** LaTeX from outside. Paths are relative, with slashes, and have been looked at: none leads out of the folder. */
+export interface Source {
+  files: ReadonlyMap<string, Uint8Array>
+  /** The file to start with. */
+  main: string
+}
+
 export interface CompileOptions {
   /** Whose LaTeX it is: our own template's, or anyone's, which never runs outside the sandbox. */
   trust: 'own' | 'foreign'
-  signal?: AbortSignal
+  /** Of our own: the profile's field by line, counted from 1. What has none is the template's. */
+  fields?: readonly (string | undefined)[] | undefined
+  signal?: AbortSignal | undefined
   /** Hears how many wait before it, each time that changes; never when it need not wait. */
   onQueued?: (ahead: number) => void
   /** Hears that the wait, if there was one, is over. */
   onTurn?: () => void
 }
 
-const JOB = 'resume'
+const MAIN = 'resume.tex'
 const MAX_PASSES = 6 // Tectonic's own bound
 
 /** How Tectonic ended, in the words of ATTR_COMPILE_OUTCOME. */
@@ -70,58 +67,87 @@ const OUTCOMES: Partial<Record<FailureCode, string>> = {
   unsupported_character: 'unsupported_character',
   compile_timeout: 'timeout',
   out_of_memory: 'out_of_memory',
+  output_too_large: 'output_too_large',
   tectonic_unavailable: 'unavailable',
   sandbox_unavailable: 'unavailable',
-  interrupted: 'interrupted',
+}
+
+/** One compilation: its files, and how to read what TeX says of them. */
+interface Work extends Omit<Job, 'folder'> {
+  trust: 'own' | 'foreign'
+  files: ReadonlyMap<string, Uint8Array | string>
+  /** Of our own document: the fields by line, and the lines that TeX does not count because they are in the format. */
+  filled?: { skippedLines: number; fields: readonly (string | undefined)[] } | undefined
 }
 
 export class Tectonic {
   readonly #toolchain: Toolchain | undefined
   readonly #timeoutMs: number
-  readonly #turns: Turns
+  readonly #own: Turns
+  readonly #foreign: Turns
+  readonly #format: Promise<TemplateFormat | undefined>
+  readonly #precedence = new Precedence()
+  #prepared = false
 
+  /**
+   * `format` is the template's, once it is made; without one every page is compiled from scratch. It must not reject.
+   * LaTeX from outside has a queue of its own, half as wide: what strangers send can hold up strangers only.
+   */
   constructor(options: {
     toolchain: Toolchain | undefined
+    format?: Promise<TemplateFormat | undefined> | undefined
     timeoutMs: number
     concurrency: number
     queueLimit: number
   }) {
     this.#toolchain = options.toolchain
     this.#timeoutMs = options.timeoutMs
-    this.#turns = new Turns(options)
+    this.#own = new Turns(options)
+    this.#foreign = new Turns({ ...options, concurrency: Math.ceil(options.concurrency / 2) })
+    this.#format = (options.format ?? Promise.resolve(undefined)).finally(() => {
+      this.#prepared = true
+    })
   }
 
   /**
-   * Compiles LaTeX. Throws Failure: latex_invalid, unsupported_character, compile_timeout, out_of_memory,
-   * tectonic_crash, tectonic_unavailable, sandbox_unavailable, overloaded or interrupted. The process is gone by then.
+   * Compiles one file, or several. Throws Failure: latex_invalid, unsupported_character, compile_timeout, out_of_memory,
+   * output_too_large, tectonic_crash, tectonic_unavailable, sandbox_unavailable, overloaded or interrupted. The process is
+   * gone by then.
    */
-  async compile(tex: string, { trust, signal, onQueued, onTurn }: CompileOptions): Promise<Compiled> {
-    const work = () => {
+  async compile(source: string | Source, options: CompileOptions): Promise<Compiled> {
+    const { trust, fields, signal, onQueued, onTurn } = options
+    const work = async () => {
       onTurn?.()
-      return this.#traced(tex, trust, signal)
+      // Making formats takes seconds and is nobody's compilation: who comes while the server starts waits for it here.
+      const made = await this.#format
+      // Removed under a server that has run for long: each page takes several times as long, and is made.
+      const format = made && (await isThere(made.texCache)) ? made : undefined
+      return this.#traced(
+        typeof source === 'string' ? single(source, trust, format, fields) : several(source, trust),
+        signal,
+      )
     }
-    return this.#turns.run(work, { signal, onQueued })
+    return (trust === 'own' ? this.#own : this.#foreign).run(work, { signal, onQueued })
   }
 
   // The span starts when the process may: waiting for a turn is the compile stage's time, not Tectonic's.
-  #traced(tex: string, trust: 'own' | 'foreign', signal: AbortSignal | undefined): Promise<Compiled> {
-    const attributes = { [ATTR_PROCESS_EXECUTABLE_NAME]: 'tectonic', [ATTR_COMPILE_FORMAT]: 'latex' }
+  #traced(work: Work, signal: AbortSignal | undefined): Promise<Compiled> {
+    const attributes = {
+      [ATTR_PROCESS_EXECUTABLE_NAME]: 'tectonic',
+      [ATTR_COMPILE_FORMAT]: work.format?.name ?? 'latex',
+    }
     const tracer = trace.getTracer('pass-ats-server')
     return tracer.startActiveSpan(SPAN_TECTONIC, { kind: SpanKind.CLIENT, attributes }, async (span) => {
       try {
-        const compiled = await this.#inJobFolder(tex, trust, signal, span)
+        const compile = () => this.#inJobFolder(work, signal, span)
+        const compiled = await (work.trust === 'own' ? this.#precedence.first(compile) : compile())
         span.setAttribute(ATTR_COMPILE_OUTCOME, 'ok')
         return compiled
       } catch (error) {
         const failure = Failure.from(error)
         // The code and the line, and nothing that TeX said: its messages quote the resume.
-        span.setStatus({ code: SpanStatusCode.ERROR })
-        span.setAttributes({
-          [ATTR_ERROR_TYPE]: failure.code,
-          [ATTR_FAILURE_CODE]: failure.code,
-          [ATTR_COMPILE_OUTCOME]: OUTCOMES[failure.code] ?? 'crash',
-          ...(failure.latexErrorLine !== undefined && { [ATTR_LATEX_ERROR_LINE]: failure.latexErrorLine }),
-        })
+        recordFailure(span, failure, failure.code)
+        span.setAttribute(ATTR_COMPILE_OUTCOME, failure.isStop ? 'interrupted' : (OUTCOMES[failure.code] ?? 'crash'))
         throw failure
       } finally {
         span.end()
@@ -129,39 +155,38 @@ export class Tectonic {
     })
   }
 
-  async #inJobFolder(
-    tex: string,
-    trust: 'own' | 'foreign',
-    signal: AbortSignal | undefined,
-    span: Span,
-  ): Promise<Compiled> {
+  async #inJobFolder(work: Work, signal: AbortSignal | undefined, span: Span): Promise<Compiled> {
     const toolchain = await this.#usable()
-    if (trust === 'foreign' && !toolchain.bwrap) throw new Failure('sandbox_unavailable')
-    const job = await mkdtemp(join(tmpdir(), 'pass-ats-compile-'))
+    if (work.trust === 'foreign' && !toolchain.bwrap) throw new Failure('sandbox_unavailable')
+    const folder = await mkdtemp(join(tmpdir(), 'pass-ats-compile-'))
     try {
-      await writeFile(join(job, `${JOB}.tex`), tex)
-      // One pass is enough for our own template: no reference in it looks forward, so a second gives the same bytes.
-      const reruns = trust === 'own' ? ['--reruns', '0'] : []
-      const command = tectonicCommand(toolchain, job, ['--print', '--untrusted', ...reruns, `${JOB}.tex`])
+      const job: Job = { ...work, folder }
+      await writeJob(job, work.files)
+      const command = tectonicCommand(toolchain, job)
+      if (work.trust === 'foreign' && !command.sandboxed) throw new Failure('sandbox_unavailable')
       span.setAttribute(ATTR_COMPILE_SANDBOXED, command.sandboxed)
-      const ended = await runToEnd(command, { cwd: job, timeoutMs: this.#timeoutMs, signal }).catch((cause) => {
+      const after = work.trust === 'own' ? undefined : this.#precedence
+      const limits = { cwd: folder, timeoutMs: this.#timeoutMs, after, signal }
+      const ended = await runToEnd(command, limits).catch((cause) => {
         throw new Failure('tectonic_unavailable', { cause })
       })
       const passes = Math.min(MAX_PASSES, ended.stdout.match(/^note: (?:Running|Rerunning) TeX\b/gm)?.length ?? 0)
       record(span, ended, passes)
-      const failure = verdict(ended, { jobFile: `${JOB}.tex`, trust })
+      if (ended.aborted && signal) throw Failure.ofAbort(signal)
+      const failure = verdict(ended, work)
       if (failure) throw failure
       const { wallSeconds, cpuSeconds, peakMemoryBytes, stdout, stderr } = ended
       const { sandboxed } = command
       const log = `${stdout}\n${stderr}`
       return { pdf: await readPdf(job), passes, sandboxed, wallSeconds, cpuSeconds, peakMemoryBytes, log }
     } finally {
-      await rm(job, { recursive: true, force: true })
+      await rm(folder, { recursive: true, force: true })
     }
   }
 
-  /** Whether everything that a compilation needs is where the toolchain says. */
+  /** Whether everything that a compilation needs is where the toolchain says, and the template's format is made. */
   async ready(): Promise<boolean> {
+    if (!this.#prepared) return false
     return this.#usable().then(
       () => true,
       () => false,
@@ -180,6 +205,40 @@ export class Tectonic {
   }
 }
 
+function single(
+  tex: string,
+  trust: CompileOptions['trust'],
+  known: TemplateFormat | undefined,
+  fields: CompileOptions['fields'] = [],
+): Work {
+  const format = trust === 'own' && known && tex.startsWith(known.preamble) ? known : undefined
+  const preamble = format?.preamble ?? ''
+  return {
+    trust,
+    files: new Map([[MAIN, tex.slice(preamble.length)]]),
+    main: MAIN,
+    format,
+    // One pass is enough for our own template: no reference in it looks forward, so a second gives the same bytes.
+    reruns: trust === 'own' ? 0 : undefined,
+    filled: trust === 'own' ? { fields, skippedLines: preamble.split('\n').length - 1 } : undefined,
+  }
+}
+
+function several({ files, main }: Source, trust: CompileOptions['trust']): Work {
+  return { trust, files, main }
+}
+
+async function writeJob(job: Job, files: Work['files']): Promise<void> {
+  await Promise.all([mkdir(inputFolder(job)), mkdir(outputFolder(job))])
+  for (const [path, content] of files) {
+    const target = join(inputFolder(job), path)
+    await mkdir(dirname(target), { recursive: true })
+    await writeFile(target, content, { flag: 'wx' })
+  }
+  // There before the sandbox is: it is mounted there, the one file that Tectonic can write to outside.
+  await writeFile(join(outputFolder(job), pdfName(job)), '')
+}
+
 function record(span: Span, { pid, code, cpuSeconds, peakMemoryBytes }: Ended, passes: number): void {
   span.setAttribute(ATTR_COMPILE_PASSES, passes)
   if (pid !== undefined) span.setAttribute(ATTR_PROCESS_PID, pid)
@@ -188,14 +247,16 @@ function record(span: Span, { pid, code, cpuSeconds, peakMemoryBytes }: Ended, p
   if (peakMemoryBytes !== undefined) span.setAttribute(ATTR_COMPILE_MEMORY_PEAK, peakMemoryBytes)
 }
 
-// The folder was TeX's to write in, so a link in the PDF's place is not followed. Its size has a bound from prlimit.
-async function readPdf(job: string): Promise<Uint8Array> {
+// Without the sandbox the folder was TeX's to write in, so a link in the PDF's place is not followed.
+async function readPdf(job: Job): Promise<Uint8Array> {
   const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)
-  const file = await open(join(job, `${JOB}.pdf`), flags).catch((cause) => {
+  const file = await open(join(outputFolder(job), pdfName(job)), flags).catch((cause) => {
     throw new Failure('tectonic_crash', { cause })
   })
   try {
-    return await file.readFile()
+    const pdf = await file.readFile()
+    if (pdf.length === 0) throw new Failure('tectonic_crash')
+    return pdf
   } finally {
     await file.close()
   }

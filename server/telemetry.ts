@@ -20,6 +20,7 @@ import {
 } from '../names.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { allowInstrumentations, readConfig } from './config.ts'
+import { ParentsFirst } from './parents-first.ts'
 
 // Without it `import { createServer } from 'node:http'` is not instrumented, and there are no HTTP server spans.
 register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
@@ -49,7 +50,9 @@ const sdk = new NodeSDK({
   spanProcessors: [
     new ClosedListProcessor(),
     // Half a second: support looks a run up while the person is still on the line.
-    new BatchSpanProcessor(exporter, { scheduledDelayMillis: 500, maxQueueSize: 4_096, exportTimeoutMillis: 5_000 }),
+    new ParentsFirst(
+      new BatchSpanProcessor(exporter, { scheduledDelayMillis: 500, maxQueueSize: 4_096, exportTimeoutMillis: 5_000 }),
+    ),
   ],
   metricReaders: [],
   logRecordProcessors: [],

@@ -20,13 +20,13 @@ export class Turns {
 
   /**
    * Runs work when its turn comes. `onQueued` hears how many wait before it, each time that changes. Throws
-   * Failure('overloaded') at once when the queue is full, Failure('interrupted') when aborted while waiting.
+   * Failure('overloaded') at once when the queue is full, Failure('interrupted'), or the signal's own, when aborted while waiting.
    */
   async run<T>(
     work: () => Promise<T>,
     { signal, onQueued }: { signal?: AbortSignal | undefined; onQueued?: ((ahead: number) => void) | undefined } = {},
   ): Promise<T> {
-    if (signal?.aborted) throw new Failure('interrupted')
+    if (signal?.aborted) throw Failure.ofAbort(signal)
     if (this.#running < this.#concurrency) this.#running++
     else await this.#wait(signal, onQueued)
     try {
@@ -45,7 +45,7 @@ export class Turns {
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
-        reject(new Failure('interrupted'))
+        reject(signal ? Failure.ofAbort(signal) : new Failure('interrupted'))
         this.#tellPlaces()
       }
       const waiter: Waiter = {

@@ -11,6 +11,7 @@ const STATUS_ICON: Record<PopupStatus, StepState> = {
   running: 'now',
   done: 'done',
   failed: 'failed',
+  cancelled: 'waiting',
   interrupted: 'failed',
   not_started: 'failed',
 }
@@ -79,10 +80,14 @@ function stepRow(): HTMLLIElement {
   return row
 }
 
-function paintOutcome({ status, hint, result, failure, asksConsent }: PopupView): void {
+function paintOutcome({ status, hint, result, failure, asksConsent, canCancel }: PopupView): void {
   show('consent', asksConsent)
   show('hint', hint !== undefined && !failure)
   setText('hint', hint ?? '')
+  const cancel = part('cancel', HTMLButtonElement)
+  // A button that goes takes the focus with it: the next thing to do is to generate.
+  if (!canCancel && document.activeElement === cancel) part('generate', HTMLButtonElement).focus()
+  show('cancel', canCancel)
   paintResult(result)
   show('failure', failure !== undefined)
   setText('failure-message', failure?.message ?? '')

@@ -22,6 +22,11 @@ test('a failure has its code, and no PDF to open', () => {
   expect(failed).toMatchObject({ icon: 'failed', word: 'Failed', code: 'posting_not_found', canOpen: false })
 })
 
+test('one that the person cancelled is called that, calmly', () => {
+  const cancelled = row({ status: 'failed', code: 'cancelled' })
+  expect(cancelled).toMatchObject({ icon: 'waiting', word: 'Cancelled', code: '', canReport: true, canOpen: false })
+})
+
 test('a run under way says so, and cannot be reported', () => {
   expect(row({ status: 'running' })).toMatchObject({ word: 'Under way', title: 'Reading the page…', canReport: false })
 })

@@ -31,15 +31,16 @@ const ENDS: Record<PastRun['status'], Pick<PastRunRow, 'icon' | 'word'>> = {
   done: { icon: 'done', word: 'Done' },
   failed: { icon: 'failed', word: 'Failed' },
 }
+const CANCELLED: (typeof ENDS)['failed'] = { icon: 'waiting', word: 'Cancelled' }
 const REPORTS = { waiting: 'Report waiting', sent: 'Reported' }
 
 /** `delivered`: IDs of the runs whose PDF is here. */
 export function rowsOf(runs: readonly PastRun[], delivered: ReadonlySet<string>, now: number): PastRunRow[] {
   return runs.map(({ id, status, startedAt, posting, code, report }) => ({
-    ...{ id, startedAt, shortId: id.slice(0, 8), ...ENDS[status] },
+    ...{ id, startedAt, shortId: id.slice(0, 8), ...(code === 'cancelled' ? CANCELLED : ENDS[status]) },
     title: titleOf(status, posting),
     company: posting ? posting.company || 'Company not named' : '',
-    code: code ?? '',
+    code: code === 'cancelled' ? '' : (code ?? ''),
     when: agoText(now - startedAt),
     reported: report ? REPORTS[report] : '',
     canReport: status !== 'running',

@@ -1,8 +1,8 @@
 /** The popup: draws the newest run from storage, and asks the background for a new one. It holds no run of its own. */
 
 import browser from 'webextension-polyfill'
-import { RPC_START_RUN } from '../../names.ts'
-import { POPUP_PORT, type RunStarted, type StartRunMessage } from '../messages.ts'
+import { RPC_CANCEL_RUN, RPC_START_RUN } from '../../names.ts'
+import { type CancelRunMessage, POPUP_PORT, type RunStarted, type StartRunMessage } from '../messages.ts'
 import { part } from '../pages.ts'
 import { type RunState, readRunState } from '../run-state.ts'
 import { readSettings } from '../settings.ts'
@@ -73,6 +73,14 @@ async function generate(): Promise<void> {
   }
 }
 
+/** How it ends is told by the run's state, as ever: where the background does not answer, the run goes on. */
+async function cancel(): Promise<void> {
+  if (!facts.run) return
+  const payload = { runId: facts.run.id, clickedAt: Date.now() }
+  const message = { type: RPC_CANCEL_RUN, payload } satisfies CancelRunMessage
+  await browser.runtime.sendMessage(message).catch(() => undefined)
+}
+
 async function copyId(): Promise<void> {
   if (!facts.run || (await copy(facts.run.id, part('copy-id', HTMLButtonElement), 'The run ID'))) return
   // No clipboard here: show the whole ID, selected, so that the person can copy it by hand.
@@ -86,6 +94,7 @@ async function openPdf(): Promise<void> {
 }
 
 part('generate', HTMLButtonElement).addEventListener('click', generate)
+part('cancel', HTMLButtonElement).addEventListener('click', cancel)
 part('copy-id', HTMLButtonElement).addEventListener('click', copyId)
 part('open-pdf', HTMLButtonElement).addEventListener('click', openPdf)
 part('report', HTMLButtonElement).addEventListener('click', () => facts.run && openReport(facts.run.id))

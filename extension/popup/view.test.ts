@@ -128,14 +128,38 @@ describe('at the end', () => {
     expect(view({ run: run({ ...ended, wording }), now: MIDNIGHT }).result?.notes).toEqual([])
   })
 
-  test.each(FAILURE_CODES)('%s is told with its advice', (code) => {
+  test('what two pages had no room for is counted', () => {
+    const pdf = { fileName: 'Ada-Acme.pdf', pages: 2, sizeBytes: 48_000 }
+    const facts = (leftOut: number) =>
+      view({ run: run({ status: 'done', step: 'deliver', pdf, leftOut }) }).result?.facts
+    expect(facts(5)).toBe('2 pages · 48 KB · 5 points left out to fit two pages')
+    expect(facts(1)).toContain('1 point left out')
+    expect(facts(0)).toBe('2 pages · 48 KB')
+  })
+
+  test('cancelled is no failure: it says so calmly, and offers the next run', () => {
+    const cancelled = view({ run: failed('cancelled'), consentOpen: true })
+    expect(cancelled).toMatchObject({
+      status: 'cancelled',
+      statusText: 'Cancelled',
+      canCancel: false,
+      asksConsent: false,
+    })
+    expect(cancelled).toMatchObject({ generate: { label: 'Generate', enabled: true, primary: true } })
+    expect(cancelled.failure).toBeUndefined()
+    expect(cancelled.steps.map(({ state }) => state)).not.toContain('failed')
+    expect(cancelled.hint).toMatch(/Nothing was made/)
+  })
+
+  const failures = FAILURE_CODES.filter((code) => code !== 'cancelled')
+  test.each(failures)('%s is told with its advice', (code) => {
     const { message, advice } = FAILURES[code]
     expect(view({ hasProfile: false, run: failed(code) }).failure).toMatchObject({ code, message, advice })
   })
 
   test('only failures that are mended there lead to the options', () => {
     const leading = FAILURE_CODES.filter((code) => view({ hasProfile: false, run: failed(code) }).failure?.opensOptions)
-    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'unsupported_character'])
+    expect(leading.sort()).toEqual(['profile_invalid', 'profile_missing', 'resume_too_long', 'unsupported_character'])
   })
 
   test('a profile that has been added since is not missed any more', () => {

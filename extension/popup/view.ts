@@ -30,6 +30,7 @@ export type PopupStatus =
   | 'running'
   | 'done'
   | 'failed'
+  | 'cancelled'
   | 'interrupted'
   | 'not_started'
 export type StepState = 'waiting' | 'now' | 'done' | 'failed'
@@ -49,6 +50,8 @@ export interface PopupView {
   progress: { done: number; text: string }
   /** As it is shown: the first eight digits, or all when it must be copied by hand; and all of it. */
   runId?: { shown: string; full: string }
+  /** The run is under way, so there is something to cancel. */
+  canCancel: boolean
   /** The run has ended, so there is something to report. */
   canReport: boolean
   /** Whether the question of consent is asked: where there is room, and never while somebody waits for a run. */
@@ -78,6 +81,7 @@ const MENDED_IN_OPTIONS: ReadonlySet<FailureBody['code']> = new Set([
   'profile_missing',
   'profile_invalid',
   'unsupported_character',
+  'resume_too_long',
 ])
 
 const ASKING: ReadonlySet<PopupStatus> = new Set(['idle', 'failed', 'interrupted'])
@@ -131,6 +135,7 @@ export function viewOf(facts: PopupFacts): PopupView {
     ...(facts.run
       ? { runId: { shown: facts.idInFull ? facts.run.id : facts.run.id.slice(0, 8), full: facts.run.id } }
       : {}),
+    canCancel: status === 'running',
     canReport: facts.run !== undefined && facts.run.status !== 'running' && !busy,
     asksConsent,
     ...(status === 'done' && run?.pdf ? { result: resultOf(run, run.pdf, facts.now) } : {}),
@@ -146,7 +151,7 @@ function statusOf({ run, hasProfile, starting, trouble, now }: PopupFacts): Popu
   if (run.status === 'running') return now - run.startedAt > STALE_AFTER_MS ? 'interrupted' : 'running'
   // The person has just followed the advice: don't go on telling them to.
   if (run.failure?.code === 'profile_missing' && hasProfile) return 'idle'
-  return run.status
+  return run.failure?.code === 'cancelled' ? 'cancelled' : run.status
 }
 
 function statusTextOf(status: PopupStatus, run: RunState | undefined, stepText: string): string {
@@ -161,6 +166,8 @@ function statusTextOf(status: PopupStatus, run: RunState | undefined, stepText: 
       return 'Your resume is ready'
     case 'failed':
       return 'No resume this time'
+    case 'cancelled':
+      return 'Cancelled'
     case 'interrupted':
       return 'Interrupted'
     case 'not_started':
@@ -187,7 +194,8 @@ function writingText(run: RunState | undefined): string {
 function timeTextOf(status: PopupStatus, run: RunState | undefined, now: number): string {
   if (!run) return status === 'starting' ? elapsedText(0) : ''
   if (status === 'running') return elapsedText(now - run.startedAt)
-  if (status === 'done' || status === 'failed') return run.endedAt ? durationText(run.endedAt - run.startedAt) : ''
+  if (status === 'done' || status === 'failed' || status === 'cancelled')
+    return run.endedAt ? durationText(run.endedAt - run.startedAt) : ''
   return ''
 }
 
@@ -217,10 +225,12 @@ function stepsOf(status: PopupStatus, run: RunState | undefined): PopupView['ste
 }
 
 function resultOf(run: RunState, pdf: NonNullable<RunState['pdf']>, now: number): NonNullable<PopupView['result']> {
-  const { keywords, terms = [] } = run
+  const { keywords, terms = [], leftOut = 0 } = run
+  const facts = [pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`, sizeText(pdf.sizeBytes)]
+  if (leftOut > 0) facts.push(`${leftOut === 1 ? '1 point' : `${leftOut} points`} left out to fit two pages`)
   return {
     fileName: pdf.fileName,
-    facts: `${pdf.pages === 1 ? '1 page' : `${pdf.pages} pages`} · ${sizeText(pdf.sizeBytes)}`,
+    facts: facts.join(' · '),
     notes: notesOf(run.wording, now),
     keywords: keywords?.total ? `Covers ${keywords.matched} of ${keywords.total} terms in the posting` : '',
     terms: {
@@ -256,6 +266,7 @@ function failureOf({ trouble }: PopupFacts, status: PopupStatus, run: RunState |
 
 function hintOf(status: PopupStatus): string | undefined {
   if (status === 'running' || status === 'starting') return 'You can close this window. The run goes on.'
+  if (status === 'cancelled') return 'Nothing was made. Press Generate whenever you like.'
   if (status === 'idle') return 'We read the posting in this tab and choose what fits from your profile.'
   if (status === 'first_run')
     return 'A resume is made from your own words: your jobs, education and skills. They are kept in this browser.'

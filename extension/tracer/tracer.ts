@@ -130,8 +130,15 @@ function traceparentOf(span: Span): string {
   return `00-${traceId}-${spanId}-${TRACE_FLAGS.toString(16).padStart(2, '0')}`
 }
 
-/** Marks a span as failed: the code, and the class of what nobody foresaw. A message might quote a page or a profile. */
+/**
+ * Marks a span as failed: the code, and the class of what nobody foresaw. A message might quote a page or a profile.
+ * What the person has cancelled is no error: it has the code and nothing else, and is sampled like what worked.
+ */
 export function markFailed(span: Span, { body, cause }: RunFailure): void {
+  if (body.code === 'cancelled') {
+    span.setAttribute(ATTR_FAILURE_CODE, body.code)
+    return
+  }
   const unforeseen = body.code === 'internal' && cause instanceof Error ? cause.name : undefined
   span.setStatus({ code: SpanStatusCode.ERROR })
   span.setAttributes({ [ATTR_FAILURE_CODE]: body.code, [ATTR_ERROR_TYPE]: unforeseen ?? body.code })

@@ -20,6 +20,8 @@ const PACKAGES = [
   'texlive-xetex',
   'lmodern',
   'fonts-lmodern',
+  'fonts-cmu',
+  'fonts-dejavu-core',
 ]
 
 /** Folders with TeX input, most wanted first: the bundle is flat, and of two files of one name the first is kept. */
@@ -30,6 +32,7 @@ const FOLDERS = [
   'tex/generic',
   'tex/plain',
   'fonts/opentype',
+  'fonts/truetype',
   'fonts/type1',
   'fonts/tfm',
   'fonts/vf',
@@ -42,11 +45,11 @@ const FOLDERS = [
   'bibtex/bib',
 ]
 
-const TREES = ['usr/share/texlive/texmf-dist', 'usr/share/texmf']
+const TREES = ['usr/share/texlive/texmf-dist', 'usr/share/texmf', 'usr/share']
 const FONT_MAPS = 'var/lib/tex-common/fontmap-cfg'
 
 /** What the bundle is made of; change the version whenever the code below would make another. */
-const RECIPE = { version: 1, packages: PACKAGES, folders: FOLDERS }
+const RECIPE = { version: 2, packages: PACKAGES, folders: FOLDERS }
 
 /** The bundle of this machine's release, made when there is none yet. */
 export async function texBundle(system: Debian, now: (busy: string) => void): Promise<string> {

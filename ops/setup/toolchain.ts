@@ -1,10 +1,14 @@
 /** Everything the server needs to typeset, made once and kept in the cache; and the file that tells the server where. */
 
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { sandboxProbe } from '../../server/sandbox.ts'
-import type { Toolchain } from '../../server/tectonic.ts'
+import { templateToPrepare } from '../../server/formats.ts'
+import { TEMPLATE } from '../../server/latex.ts'
+import { inputFolder, outputFolder, pdfName, sandboxProbe } from '../../server/sandbox.ts'
+import { runToEnd } from '../../server/tectonic-process.ts'
+import { templateFormat } from '../../server/template-format.ts'
+import type { Toolchain } from '../../server/toolchain.ts'
 import { cacheRoot, inWorkFolder, made } from './cache.ts'
 import { aptInstall, type Debian, debian } from './debian.ts'
 import { onPath, output } from './program.ts'
@@ -36,7 +40,9 @@ export async function setUpToolchain(progress: Progress): Promise<Toolchain> {
   const bundle = system && (await progress.step('TeX bundle', async (now) => shown(await texBundle(system, now))))
   const texCache = await progress.step('LaTeX format', async (now) => shown(await latexFormat(runtime, bundle, now)))
   const { tectonic, loader } = runtime
-  const bare: Toolchain = { tectonic, loader, bundle, texCache, prlimit: await onPath('prlimit') }
+  const formats = join(cacheRoot(), 'formats')
+  const bare: Toolchain = { tectonic, loader, bundle, texCache, formats, prlimit: await onPath('prlimit') }
+  if (bundle) await progress.step('Template format', async () => shown((await ownFormat(bare, formats)).texCache))
   const toolchain = { ...bare, bwrap: await sandbox(bare, system, progress) }
 
   // Renamed into place: a server that starts meanwhile reads the old file or the new one, never half of one.
@@ -87,6 +93,19 @@ async function latexFormat(
   )
 }
 
+// What the server would otherwise make when it starts.
+async function ownFormat(toolchain: Toolchain, formats: string) {
+  try {
+    return await templateFormat(toolchain, await templateToPrepare(toolchain, TEMPLATE), [formats])
+  } catch (cause) {
+    throw new SetupError('The template could not be made into a format.', {
+      why: 'making the PDF quickly',
+      fix: `rm -r ${cacheRoot()} && npm start`,
+      cause,
+    })
+  }
+}
+
 async function sandbox(
   toolchain: Toolchain,
   system: Debian | undefined,
@@ -102,11 +121,20 @@ async function sandbox(
       (await onPath('bwrap')) ?? (await installed('bubblewrap', 'bwrap', system, now).catch(() => undefined))
     if (!bwrap) return { value: undefined, shown: `no bubblewrap: ${without}` }
     // Asked each time and not remembered: whether namespaces may be made depends on where this runs today.
-    const { file, args } = sandboxProbe({ ...toolchain, bwrap })
-    return output(file, args, { timeout: 10_000 }).then(
+    return probe({ ...toolchain, bwrap }).then(
       () => shown(bwrap),
       () => ({ value: undefined, shown: `bubblewrap cannot run here: ${without}` }),
     )
+  })
+}
+
+async function probe(toolchain: Toolchain): Promise<void> {
+  await inWorkFolder(async (folder) => {
+    const job = { folder, main: 'probe.tex' }
+    await Promise.all([mkdir(inputFolder(job)), mkdir(outputFolder(job))])
+    await writeFile(join(outputFolder(job), pdfName(job)), '')
+    const ended = await runToEnd(sandboxProbe(toolchain, job), { cwd: folder, timeoutMs: 10_000 })
+    if (ended.code !== 0) throw new Error(ended.stderr)
   })
 }
 

@@ -106,12 +106,13 @@ function findingsIn(waterfall: Waterfall, truncated: boolean): string[] {
   const findings: string[] = []
   const has = (service: string) => rows.some((row) => row.service === service)
   const asked = rows.some(({ name, service }) => service === SERVICE_EXTENSION && name === SPAN_GENERATE)
-  if (rows.length > 0 && !has(SERVICE_EXTENSION)) findings.push(SHAPES.browser_missing.meaning)
+  // What a program has asked for has a root that is no browser's, and is whole.
+  if (rows.length > 0 && !root && !has(SERVICE_EXTENSION)) findings.push(SHAPES.browser_missing.meaning)
   else if (!root) findings.push('The first span, from the click, is missing.')
   if (asked && !has(SERVICE_SERVER) && !BEFORE_THE_SERVER.includes(root?.failureCode ?? '')) {
     findings.push(SHAPES.server_missing.meaning)
   }
-  if (has(SERVICE_SERVER) && !has(SERVICE_RELAY)) findings.push('Nothing of the relay is here.')
+  if (has(SERVICE_EXTENSION) && has(SERVICE_SERVER) && !has(SERVICE_RELAY)) findings.push('Nothing of the relay is here.')
   const partly = [
     truncated
       ? `it is too large to be read as a whole, and only the ${rows.length} spans that arrived first are here`

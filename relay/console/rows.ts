@@ -76,7 +76,7 @@ function mostTelling({ waterfall: { rows }, diagnosis, maxRows }: View): Row[] {
 function rowItem(row: Row, { waterfall, diagnosis, usual }: View): Html {
   const { fromMs, totalMs, root } = waterfall
   const isCulprit = row === diagnosis.failed
-  const failed = row.status === 'error' || row.failureCode !== undefined
+  const failed = row.status === 'error' || (row.failureCode !== undefined && row.failureCode !== 'cancelled')
   const usualMs = usual.get(stepKey(row))
   const scale = totalMs > 0 ? 1_000 / totalMs : 0
   const width = Math.min(1_000, Math.max(MIN_BAR, row.durationMs * scale))

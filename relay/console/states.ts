@@ -4,7 +4,7 @@ import type { State } from './diagnosis.ts'
 export const STATES: Record<State, { icon: string; word: string }> = {
   done: { icon: '✓', word: 'Done' },
   failed: { icon: '✕', word: 'Failed' },
-  cancelled: { icon: '⊘', word: 'Cancelled' },
+  cancelled: { icon: '–', word: 'Cancelled' },
   running: { icon: '▸', word: 'Running' },
   open: { icon: '…', word: 'Open' },
 }

@@ -1,0 +1,54 @@
+/** A caller of the relay without a browser: one install that posts runs, follows them to their end and gets their PDFs. */
+
+import { randomBytes } from 'node:crypto'
+import { RunEvent } from '../server/contract.ts'
+
+export interface RunClient {
+  /** Posts a run, and follows it to its end. */
+  run(body: object): Promise<{ id: string; events: RunEvent[] }>
+  /** Posts a run, a new one unless it has an ID; resolves with its ID when it is taken. */
+  post(body: object, id?: string): Promise<string>
+  /** Resolves when the stream stands; `events` when it has ended, with what came. Throws when that has no end. */
+  follow(id: string): Promise<{ events: Promise<RunEvent[]> }>
+  /** Size of the run's PDF, bytes. Throws when there is none. */
+  pdfBytes(id: string): Promise<number>
+}
+
+/** Registers at the relay. */
+export async function newRunClient(relayUrl: string): Promise<RunClient> {
+  const registered = await (await fetch(`${relayUrl}/installs`, { method: 'POST' })).json()
+  const authorization = `Bearer ${registered.token}`
+  const get = async (path: string, init: RequestInit = {}) => {
+    const response = await fetch(relayUrl + path, { ...init, headers: { ...init.headers, authorization } })
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    return response
+  }
+  const client: RunClient = {
+    async run(body) {
+      const id = await client.post(body)
+      const { events } = await client.follow(id)
+      return { id, events: await events }
+    },
+    async post(body, id = randomBytes(16).toString('hex')) {
+      const traceparent = `00-${id}-${randomBytes(8).toString('hex')}-03`
+      const headers = { 'content-type': 'application/json', traceparent }
+      await (await get('/generate', { method: 'POST', body: JSON.stringify(body), headers })).text()
+      return id
+    },
+    async follow(id) {
+      return { events: readEvents(await get(`/runs/${id}/events`)) }
+    },
+    async pdfBytes(id) {
+      return (await (await get(`/runs/${id}/resume.pdf`)).arrayBuffer()).byteLength
+    },
+  }
+  return client
+}
+
+async function readEvents(response: Response): Promise<RunEvent[]> {
+  const text = await response.text()
+  const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data = '']) => RunEvent.parse(JSON.parse(data)))
+  const last = events.at(-1)
+  if (last?.type !== 'done' && last?.type !== 'failed') throw new Error('The stream of events has no end.')
+  return events
+}

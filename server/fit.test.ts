@@ -1,0 +1,165 @@
+import { getDocumentProxy } from 'unpdf'
+import { beforeAll, expect, it } from 'vitest'
+import { readToolchain } from '../ops/setup/toolchain.ts'
+import { MAX_PAGES } from './fit.ts'
+import { renderLatex, TEMPLATE } from './latex.ts'
+import { countPages, validatePdf } from './pdf.ts'
+import { compileToFit } from './pipeline.ts'
+import { Profile } from './request-contract.ts'
+import { type Resume, tailor } from './tailor.ts'
+import { Tectonic } from './tectonic.ts'
+import { type Typeface, typefaceOf } from './typeface.ts'
+
+const posting = { source: 'json-ld', title: '', company: '', location: '', description: 'Kafka' } as const
+let tectonic: Tectonic
+let typeface: Typeface
+
+beforeAll(async () => {
+  tectonic = new Tectonic({ toolchain: await readToolchain(), timeoutMs: 30_000, concurrency: 2, queueLimit: 8 })
+  typeface = await typefaceOf(tectonic, TEMPLATE)
+})
+
+const sentence = (seed: number) =>
+  `Bullet ${seed}: ${'moved measured mended things for people '.repeat(1 + (seed % 4))}in ${seed % 12} towns.`
+
+function career(jobs: number, bullets: number): Profile {
+  return Profile.parse({
+    basics: { name: 'Ada Quill', summary: sentence(3) },
+    work: Array.from({ length: jobs }, (_, job) => ({
+      name: `Employer ${job}`,
+      position: `Engineer ${job}`,
+      startDate: `${2020 - job}-01`,
+      endDate: `${2020 - job}-12`,
+      highlights: Array.from({ length: bullets }, (_, bullet) => sentence(job * 100 + bullet)),
+    })),
+    education: [{ institution: 'University of Wetherby', studyType: 'BSc', endDate: '1990' }],
+    references: [{ name: 'Somebody', reference: sentence(2) }],
+  })
+}
+
+/** All bullets, where the tailor would have chosen some: more than two pages can take. */
+async function untailored(profile: Profile): Promise<Resume> {
+  const resume = await tailor({ profile, posting }, undefined, new AbortController().signal)
+  const work = (profile.work ?? []).map((job) => ({ ...job, highlights: job.highlights ?? [] }))
+  return { ...resume, work }
+}
+
+const compile = async (tex: string) => (await tectonic.compile(tex, { trust: 'own' })).pdf
+
+it('30 jobs of 20 bullets each are two good pages: every job, and the best of the bullets', async () => {
+  const profile = career(30, 20)
+  const document = renderLatex(await untailored(profile), { typeface, profile })
+  const pdf = await compile(document.tex)
+  await expect(validatePdf(pdf, document)).resolves.toMatchObject({ pages: MAX_PAGES })
+  for (const { name } of profile.work ?? []) expect(document.mustContain).toContain(name)
+  expect(document.mustContain).toContain('University of Wetherby')
+  const shown = document.mustContain.filter((text) => text.startsWith('Bullet ')).length
+  expect(shown).toBeGreaterThan(10)
+  // A summary is no bullet, a reference is a remark.
+  expect(shown - 1 + document.leftOut).toBe(600 + 1)
+  // Nearly full: two rows more would not have fitted.
+  expect(renderLatex(await untailored(profile), { typeface, spare: 30 }).leftOut).toBeGreaterThan(document.leftOut)
+})
+
+it('what fits the posting stays before what does not, and the newest job before the oldest', async () => {
+  const profile = career(14, 8)
+  const last = profile.work?.[3]?.highlights?.[7] ?? ''
+  const resume = await untailored(profile)
+  const bullets = (fitOf: (text: string) => number) =>
+    renderLatex(resume, { typeface, fitOf }).mustContain.filter((text) => text.startsWith('Bullet '))
+  expect(bullets(() => 0)).not.toContain(last)
+  expect(bullets((text) => (text === last ? 1 : 0)).length).toBeGreaterThan(0)
+  const ofJob = (job: number, all: string[]) =>
+    all.filter((text) => Math.floor(Number(text.match(/\d+/)?.[0]) / 100) === job).length
+  const all = bullets(() => 0)
+  expect(ofJob(0, all)).toBeGreaterThan(ofJob(13, all))
+})
+
+it('leaves nothing out that there is room for', async () => {
+  const document = renderLatex(await untailored(career(3, 5)), { typeface })
+  expect(document).toMatchObject({ leftOut: 0, pages: 1 })
+})
+
+it('reckons pages as TeX sets them', async () => {
+  for (const [jobs, bullets] of [
+    [1, 1],
+    [4, 7],
+    [5, 6],
+    [5, 7],
+    [6, 8],
+    [9, 9],
+    [20, 3],
+    [25, 0],
+  ] as const) {
+    const document = renderLatex(await untailored(career(jobs, bullets)), { typeface })
+    expect(await countPages(await compile(document.tex)), `${jobs} jobs of ${bullets}`).toBe(document.pages)
+  }
+})
+
+it('says what to shorten when facts alone take more than two pages', async () => {
+  const profile = career(30, 1)
+  const skills = Array.from({ length: 40 }, (_, index) => ({
+    name: `Skill ${index}`,
+    keywords: Array.from({ length: 40 }, (_, keyword) => `keyword ${keyword}`),
+  }))
+  const resume = await untailored({ ...profile, skills })
+  expect(() => renderLatex(resume, { typeface })).toThrow(
+    expect.objectContaining({ code: 'resume_too_long', detail: 'the longest part is “skills”' }),
+  )
+})
+
+it('prints less when the pages have become more than was reckoned', async () => {
+  // Room that is not measured: nobody describes a resume while measuring.
+  const taller = TEMPLATE.replace(
+    '@BODY@',
+    () => '\\let\\d\\describe\\def\\describe#1#2#3{\\d{#1}{#2}{#3}\\vspace*{50pt}}@BODY@',
+  )
+  const resume = await untailored(career(12, 12))
+  const render = (spare: number) => renderLatex(resume, { typeface, template: taller, spare })
+  const reckoned = render(0)
+  const compiled: number[] = []
+  const { document, pdf } = await compileToFit(reckoned, render, async (each) => {
+    const made = await compile(each.tex)
+    compiled.push(await countPages(made))
+    return made
+  })
+  expect([compiled[0], compiled.at(-1)]).toEqual([3, 2])
+  expect(document.leftOut).toBeGreaterThan(reckoned.leftOut)
+  await expect(validatePdf(pdf, document)).resolves.toMatchObject({ pages: 2 })
+})
+
+it('never leaves a heading or a job alone at the end of a page', async () => {
+  for (let bullets = 3; bullets < 9; bullets++) await expectNobodyLeftAlone(await untailored(career(9, bullets)))
+  // Of jobs without bullets there is a summary, which is no list.
+  for (let rows = 1; rows < 6; rows++) {
+    const resume = await untailored(career(24, 0))
+    const work = resume.work.map((job) => ({ ...job, summary: 'Summary of what I did there.' }))
+    await expectNobodyLeftAlone({ ...resume, work, summary: 'A row and more of it. '.repeat(rows * 4) })
+  }
+})
+
+it('leaves no second page with next to nothing on it', async () => {
+  const resume = await untailored(career(8, 3))
+  for (let rows = 1; rows < 20; rows++) {
+    const document = renderLatex(
+      { ...resume, summary: 'A row and more of what I did. '.repeat(rows * 4) },
+      { typeface },
+    )
+    const pdf = await getDocumentProxy(new Uint8Array(await compile(document.tex)))
+    expect(pdf.numPages).toBe(document.pages)
+    const { items } = pdf.numPages > 1 ? await (await pdf.getPage(2)).getTextContent() : { items: [] }
+    const lowest = Math.min(...items.flatMap((item) => ('str' in item && item.str.trim() ? [item.transform[5]] : [])))
+    await pdf.loadingTask.destroy()
+    // From the upper edge of the text, at 842 - 48 points.
+    if (items.length > 0) expect(794 - lowest).toBeGreaterThan(130)
+  }
+})
+
+async function expectNobodyLeftAlone(resume: Resume): Promise<void> {
+  const pdf = await getDocumentProxy(new Uint8Array(await compile(renderLatex(resume, { typeface }).tex)))
+  expect(pdf.numPages).toBe(2)
+  const { items } = await (await pdf.getPage(1)).getTextContent()
+  const rows = items.flatMap((item) => ('str' in item && item.str.trim() ? [item.str] : []))
+  await pdf.loadingTask.destroy()
+  expect(rows.at(-1)).toMatch(/Bullet|moved|towns|Summary of what/)
+}
