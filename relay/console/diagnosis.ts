@@ -112,7 +112,8 @@ function findingsIn(waterfall: Waterfall, truncated: boolean): string[] {
   if (asked && !has(SERVICE_SERVER) && !BEFORE_THE_SERVER.includes(root?.failureCode ?? '')) {
     findings.push(SHAPES.server_missing.meaning)
   }
-  if (has(SERVICE_EXTENSION) && has(SERVICE_SERVER) && !has(SERVICE_RELAY)) findings.push('Nothing of the relay is here.')
+  if (has(SERVICE_EXTENSION) && has(SERVICE_SERVER) && !has(SERVICE_RELAY))
+    findings.push('Nothing of the relay is here.')
   const partly = [
     truncated
       ? `it is too large to be read as a whole, and only the ${rows.length} spans that arrived first are here`
