@@ -83,7 +83,7 @@ export function createConsole(parts: Console): Hono {
         nowMs: now(),
         live: arriving && (state === 'running' || state === 'open'),
         occurrences: code && state === 'failed' ? summaries.occurrences(code, BUDGET_MS.occurrences) : undefined,
-        usual: summaries.usual(traceId, BUDGET_MS.usual),
+        usual: summaries.usual(BUDGET_MS.usual),
         maxRows: c.req.query('rows') === 'all' ? ROWS.all : ROWS.first,
       }),
     )

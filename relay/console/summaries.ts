@@ -44,6 +44,8 @@ const MAX_FAILED = 1_000
 /** Runs that the usual durations are taken from, and how many of them must have a step. */
 const USUAL_RUNS = 60
 const MIN_USUAL = 3
+/** What is usual changes slowly, and every page asks. */
+const USUAL_MS = 10_000
 
 /** By what steps of different runs are the same. */
 export function stepKey({ service, name }: Pick<Row, 'service' | 'name'>): string {
@@ -53,6 +55,8 @@ export function stepKey({ service, name }: Pick<Row, 'service' | 'name'>): strin
 export function createSummaries(store: Store, now: () => number) {
   /** The one that was not asked for longest comes first. */
   const known = new Map<string, { summary: Summary; readAt: number }>()
+
+  let lately: { at: number; usual: ReadonlyMap<string, number> } = { at: Number.NEGATIVE_INFINITY, usual: new Map() }
 
   function of(traceId: string): Summary {
     const before = remembered(traceId)
@@ -113,18 +117,18 @@ export function createSummaries(store: Store, now: () => number) {
       return { times: same.length, since, failed: failed.length, read: read.length }
     },
 
-    /** How long each step usually takes: the median of recent runs that did not fail, `traceId`'s own left out. */
-    usual(traceId: string, budgetMs: number): Map<string, number> {
-      const ids = store.recent(USUAL_RUNS).map((trace) => trace.traceId)
-      const runs = some(
-        ids.filter((id) => id !== traceId),
-        budgetMs,
-      ).filter(({ state, truncated }) => !truncated && (state === 'done' || state === 'open'))
+    /** How long each step usually takes: the median of recent runs that did not fail, as of some seconds ago. */
+    usual(budgetMs: number): ReadonlyMap<string, number> {
+      if (now() - lately.at < USUAL_MS) return lately.usual
+      const ids = store.recent(USUAL_RUNS).map(({ traceId }) => traceId)
       const times = new Map<string, number[]>()
-      for (const { steps } of runs) {
+      for (const { state, truncated, steps } of some(ids, budgetMs)) {
+        if (truncated || (state !== 'done' && state !== 'open')) continue
         for (const [key, ms] of steps) times.set(key, [...(times.get(key) ?? []), ms])
       }
-      return new Map([...times].filter(([, ms]) => ms.length >= MIN_USUAL).map(([key, ms]) => [key, median(ms)]))
+      const usual = new Map([...times].filter(([, ms]) => ms.length >= MIN_USUAL).map(([key, ms]) => [key, median(ms)]))
+      lately = { at: now(), usual }
+      return usual
     },
   }
 }
