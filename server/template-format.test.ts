@@ -33,7 +33,7 @@ beforeAll(async () => {
   typeface = await typefaceOf(tectonic(undefined), TEMPLATE)
   folder = await mkdtemp(join(tmpdir(), 'pass-ats-formats-'))
   format = await templateFormat(toolchain, await templateToPrepare(toolchain, TEMPLATE), [folder])
-}, 60_000)
+}, 300_000)
 afterAll(() => rm(folder, { recursive: true }))
 
 function tectonic(made: TemplateFormat | undefined): Tectonic {
@@ -131,7 +131,7 @@ it('is made of a person’s own template, too, with all TeX files at hand', asyn
   expect(made.bundle).toBe(toolchain.bundle)
   const tex = template.text.replace('@BODY@', '\\mine{} \\usefont{TU}{lmss}{m}{n} and sans serif')
   expect((await tectonic(made).compile(tex, { trust: 'own' })).pdf.length).toBeGreaterThan(1_000)
-}, 60_000)
+}, 300_000)
 
 it('is not made of what XeTeX cannot dump, of mistakes, or of nothing, and says which', async () => {
   const fontspec =
@@ -149,7 +149,7 @@ it('is not made of what XeTeX cannot dump, of mistakes, or of nothing, and says 
   }
   expect(await reasonOf(templateFormat(toolchain, bodyFails, [folder]))).toMatchObject({ reason: 'specimen' })
   expect((await readdir(folder)).filter((name) => name.startsWith('.'))).toEqual([])
-}, 60_000)
+}, 300_000)
 
 it('is done without, in the log’s words, when a template allows none', async () => {
   const told: unknown[] = []
@@ -157,7 +157,7 @@ it('is done without, in the log’s words, when a template allows none', async (
   const { text } = ownTemplate('\\documentclass{article}\n\n\\nosuch\n')
   expect(await prepareFormats(toolchain, text, folder, heard)).toBeUndefined()
   expect(told).toEqual([{ reason: 'latex_invalid', line: 3 }])
-}, 60_000)
+}, 300_000)
 
 it('is waited for: nothing is ready, and nothing compiled, before it is there', async () => {
   const made = Promise.withResolvers<TemplateFormat | undefined>()
@@ -179,7 +179,7 @@ it('is made where set-up has made none, and so is LaTeX’s own', async () => {
   // What is not ours to write in is no reason to fail.
   await writeFile(join(folder, 'a-file'), '')
   expect(await prepareFormats(bare, TEMPLATE, join(folder, 'a-file', 'none'), log)).toBeUndefined()
-}, 90_000)
+}, 300_000)
 
 it('is done without when somebody has removed it', async () => {
   const gone = { ...(format as TemplateFormat), texCache: join(folder, 'gone') }
@@ -192,7 +192,7 @@ it('is done without when somebody has removed it', async () => {
   })
   const { pdf } = await server.compile(renderLatex(resume, { typeface }).tex, { trust: 'own' })
   expect(Buffer.from(pdf).toString('latin1', 0, 5)).toBe('%PDF-')
-}, 60_000)
+}, 300_000)
 
 it('is not waited for by a server that stops, and leaves nothing half made', async () => {
   const own = join(folder, 'stopped')
@@ -202,4 +202,4 @@ it('is not waited for by a server that stops, and leaves nothing half made', asy
   stop.abort()
   expect(await making).toBeUndefined()
   expect(await readdir(own)).toEqual([])
-}, 60_000)
+}, 300_000)
