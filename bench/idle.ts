@@ -15,6 +15,7 @@ import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
+import { asSupport } from '../ops/support.ts'
 import { launchUnwatchedBrowser, type UnwatchedBrowser } from '../ops/unwatched-browser.ts'
 import { spansOf, type TracesData } from '../relay/otlp.ts'
 import type { Measured } from './bench.ts'
@@ -113,7 +114,9 @@ async function runThroughSilence(
   const pdf = (await openedPdf(browser, shown, id).catch(() => undefined)) === '%PDF-'
   await reportRun(browser, id)
   const trace = await wholeTrace(settings.relayUrl, id).catch(() => undefined)
-  const data = (await (await fetch(`${settings.relayUrl}/api/traces/${id}`)).json()) as TracesData
+  const data = (await (
+    await fetch(`${settings.relayUrl}/api/traces/${id}`, { headers: asSupport(settings.relayUrl) })
+  ).json()) as TracesData
   const root = [...spansOf(data)].find(({ spanId }) => spanId === trace?.root?.spanId)
   const { bootMs } = recoveryOf(root, await browser.workerStartedAt())
   const resumes = Number(trace?.root?.attributes[ATTR_WORKER_RESUMES] ?? 0)

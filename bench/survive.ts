@@ -9,6 +9,7 @@ import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
+import { asSupport } from '../ops/support.ts'
 import { DEATHS, type Death, die, survivedRun } from '../ops/survivor.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { spansOf } from '../relay/otlp.ts'
@@ -126,7 +127,9 @@ async function fateOf(browser: Browser, relayUrl: string, death: Death, id: stri
   const startedAt = await browser.workerStartedAt()
   await report(browser, id)
   const waterfall = await wholeTrace(relayUrl, id).catch(() => undefined)
-  const data = (await (await fetch(`${relayUrl}/api/traces/${id}`)).json()) as TracesData
+  const data = (await (
+    await fetch(`${relayUrl}/api/traces/${id}`, { headers: asSupport(relayUrl) })
+  ).json()) as TracesData
   const spans = data.resourceSpans ? [...spansOf(data)] : []
   const roots = spans.filter(({ parentSpanId }) => !parentSpanId)
   return {

@@ -3,6 +3,7 @@ import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { wireTo } from '../fixtures/relay/wire.ts'
 import { endOfRun, newestRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
+import { asSupport } from '../ops/support.ts'
 import { anotherStack, pastRuns, rowsNamed, test } from './journey.ts'
 
 test('a run is cancelled from the popup, by keyboard: the model is left, the trace is whole, and nothing is an error', async ({
@@ -55,7 +56,9 @@ test('a run is cancelled from the popup, by keyboard: the model is left, the tra
       expect(rowsNamed(waterfall, name, service).length, name).toBeGreaterThan(0)
     }
     expect(rowsNamed(waterfall, 'llm')[0]).toMatchObject({ failureCode: 'cancelled', status: 'unset' })
-    const told = await (await fetch(`${stack.relayUrl}/support/${run.id}`)).text()
+    const told = await (
+      await fetch(`${stack.relayUrl}/support/${run.id}`, { headers: asSupport(stack.relayUrl) })
+    ).text()
     expect(told).toContain('Cancelled by the person')
   } finally {
     await stack.stop()

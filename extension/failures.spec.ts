@@ -6,6 +6,8 @@ import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fix
 import { endOfRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import type { Stack } from '../ops/stack.ts'
+import { signInLink } from '../ops/support.ts'
+import { entryOf } from '../relay/diagnosis.ts'
 import { FAILURES, type FailureCode } from '../server/contract.ts'
 import { anotherStack, bundledProfile, type Journey, rowsNamed, test } from './journey.ts'
 import type { RunState } from './run-state.ts'
@@ -28,11 +30,27 @@ async function generateAndFail(journey: Journey, code: FailureCode, url: string)
   return run
 }
 
+/** The console says the same to support: the sentence, what stands behind it, and the span in which it broke. */
+async function expectExplained({ browser }: Journey, run: RunState, code: FailureCode, relayUrl: string) {
+  const page = await browser.context.newPage()
+  await page.goto(await signInLink(relayUrl, `/support/${run.id}`))
+  const { meaning, tell, runbook } = entryOf(code)
+  await expect(page.locator('h1')).toContainText(FAILURES[code].message.slice(1))
+  await expect(page.locator('.meaning')).toHaveText(meaning)
+  await expect(page.locator('#tell')).toHaveText(tell)
+  await expect(page.locator('.facts')).toContainText(code)
+  await expect(page.locator('.culprit .mark').first()).toContainText('failed')
+  await expect(page.locator('.culprit .attributes').first()).toContainText(code)
+  if (runbook) await expect(page.locator('.runbook')).toContainText(runbook)
+  await page.close()
+}
+
 /** The trace marks the root and the span that failed, each with the code. */
 async function expectMarked(journey: Journey, run: RunState, code: FailureCode, span: string, relayUrl?: string) {
   const waterfall = await journey.trace(run, relayUrl)
   expect(waterfall.root).toMatchObject({ status: 'error', failureCode: code })
   expect(rowsNamed(waterfall, span).filter(({ status }) => status === 'error')).toMatchObject([{ failureCode: code }])
+  await expectExplained(journey, run, code, relayUrl ?? journey.relayUrl)
   return waterfall
 }
 

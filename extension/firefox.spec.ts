@@ -14,6 +14,7 @@ import { urlOf } from '../ops/postings.ts'
 import { findFirefox } from '../ops/setup/firefox.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import type { Stack } from '../ops/stack.ts'
+import { asSupport } from '../ops/support.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { anotherStack, bundledProfile, expectSound } from './journey.ts'
 import { REPORT_RUN } from './messages.ts'
@@ -93,7 +94,9 @@ test('the Firefox build passes the linter of Mozilla\u2019s store', async () => 
 
 /** What the extension's spans say their browser is. */
 async function browsersOf({ relayUrl }: Stack, traceId: string): Promise<string[]> {
-  const { resourceSpans = [] } = (await (await fetch(`${relayUrl}/api/traces/${traceId}`)).json()) as TracesData
+  const { resourceSpans = [] } = (await (
+    await fetch(`${relayUrl}/api/traces/${traceId}`, { headers: asSupport(relayUrl) })
+  ).json()) as TracesData
   return resourceSpans.flatMap(({ resource }) =>
     (resource?.attributes ?? []).flatMap(({ key, value }) =>
       key === RESOURCE_BROWSER_BRANDS && value?.stringValue ? [value.stringValue] : [],

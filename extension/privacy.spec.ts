@@ -3,6 +3,7 @@ import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { tapRelay } from '../fixtures/relay/tap.ts'
 import { endOfRun, newestRun } from '../ops/demonstration.ts'
+import { asSupport } from '../ops/support.ts'
 import { anotherStack, test } from './journey.ts'
 
 /** A string that nothing else would ever contain, one for each place a person's words can be in. */
@@ -100,9 +101,10 @@ test('nothing that a person wrote or read leaves in telemetry, logs or headers, 
         endpoint.requests.map(({ headers: { authorization: _, ...headers } }) => headers),
       ),
     }
+    const headers = asSupport(stack.relayUrl)
     for (const id of runs) {
-      left[`trace ${id}`] = await (await fetch(`${stack.relayUrl}/api/traces/${id}`)).text()
-      left[`console page ${id}`] = await (await fetch(`${stack.relayUrl}/support/${id}`)).text()
+      left[`trace ${id}`] = await (await fetch(`${stack.relayUrl}/api/traces/${id}`, { headers })).text()
+      left[`console page ${id}`] = await (await fetch(`${stack.relayUrl}/support/${id}`, { headers })).text()
       expect(left[`trace ${id}`], 'the search would find something').toContain('pass-ats-server')
       expect(left[`console page ${id}`]).toContain(id)
     }

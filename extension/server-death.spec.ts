@@ -2,6 +2,7 @@ import { expect } from '@playwright/test'
 import { endOfRun, report } from '../ops/demonstration.ts'
 import { PLACES, startMortalStack } from '../ops/mortal-stack.ts'
 import { urlOf } from '../ops/postings.ts'
+import { asSupport } from '../ops/support.ts'
 import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import { expectSound, rowsNamed, test } from './journey.ts'
 
@@ -10,7 +11,7 @@ async function storedTrace(relayUrl: string, id: string, stages: number): Promis
   let waterfall: Waterfall | undefined
   await expect
     .poll(async () => {
-      const response = await fetch(`${relayUrl}/api/traces/${id}`)
+      const response = await fetch(`${relayUrl}/api/traces/${id}`, { headers: asSupport(relayUrl) })
       waterfall = layOut(await response.json())
       return {
         root: waterfall.root?.name,

@@ -5,6 +5,7 @@ import { newestRun, report, saveSettings } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
+import { asSupport } from '../ops/support.ts'
 import { DEATHS, die, survivedRun } from '../ops/survivor.ts'
 import { anotherStack, bundledProfile, rowsNamed, soundTrace, test } from './journey.ts'
 import type { RunRecord } from './run-record.ts'
@@ -45,7 +46,9 @@ for (const death of DEATHS) {
         ({ attributes }) => attributes['error.type'] === 'service_worker_terminated',
       )
       expect(terminated.map(({ name, service }) => `${service} ${name}`)).toEqual(['pass-ats-extension GET'])
-      const trace = await (await fetch(`${stack.relayUrl}/api/traces/${id}`)).text()
+      const trace = await (
+        await fetch(`${stack.relayUrl}/api/traces/${id}`, { headers: asSupport(stack.relayUrl) })
+      ).text()
       expect(trace).toContain('service_worker.terminated')
       expect(trace).toContain('service_worker.resumed')
     } finally {

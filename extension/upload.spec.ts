@@ -2,6 +2,7 @@ import { expect } from '@playwright/test'
 import { resourceOf, tapRelay } from '../fixtures/relay/tap.ts'
 import * as names from '../names.ts'
 import { report } from '../ops/demonstration.ts'
+import { asSupport } from '../ops/support.ts'
 import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { expectSound, pastRuns, stored, test } from './journey.ts'
@@ -40,7 +41,12 @@ test('a run that works causes no telemetry request, unless its ID is one of the 
     const failed = await journey.generate('not-a-posting.html')
     expect(failed).toMatchObject({ status: 'failed', failure: { code: 'posting_not_found' } })
     await expect.poll(() => relay.bodies.length).toBe(4)
-    await expect.poll(async () => (await fetch(`${journey.relayUrl}/api/traces/${failed.id}`)).status).toBe(200)
+    await expect
+      .poll(
+        async () =>
+          (await fetch(`${journey.relayUrl}/api/traces/${failed.id}`, { headers: asSupport(journey.relayUrl) })).status,
+      )
+      .toBe(200)
   } finally {
     await journey.anotherWorker()
     await relay.close()
@@ -124,7 +130,9 @@ test('spans that a relay would not take stay, are not pressed on it, and arrive 
     })
     await journey.anotherWorker()
     const lookUp = async () => {
-      const response = await fetch(`${journey.relayUrl}/api/traces/${failed.id}`)
+      const response = await fetch(`${journey.relayUrl}/api/traces/${failed.id}`, {
+        headers: asSupport(journey.relayUrl),
+      })
       return response.ok ? layOut((await response.json()) as TracesData) : undefined
     }
     await expect.poll(async () => (await lookUp())?.root?.failureCode).toBe('server_unreachable')

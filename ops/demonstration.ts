@@ -10,6 +10,7 @@ import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { TracesData } from '../relay/otlp.ts'
 import { type Browser, launchBrowser } from './browser.ts'
 import { urlOf } from './postings.ts'
+import { asSupport } from './support.ts'
 
 const PROFILE = new URL('../fixtures/profiles/long.json', import.meta.url)
 const POSTING = 'json-ld-graph.html'
@@ -129,7 +130,7 @@ export async function report(browser: Browser, runId: string): Promise<void> {
 export async function wholeTrace(relayUrl: string, traceId: string): Promise<Waterfall> {
   const deadline = Date.now() + TRACE_MS
   for (;;) {
-    const response = await fetch(`${relayUrl}/api/traces/${traceId}`)
+    const response = await fetch(`${relayUrl}/api/traces/${traceId}`, { headers: asSupport(relayUrl) })
     if (response.ok) {
       const waterfall = layOut((await response.json()) as TracesData)
       // Every hop is recorded at both ends: an answered call to one of ours without its server span is still on its way.

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { closeOnSignal } from './closing.ts'
+import { startedHere } from './support.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -79,6 +80,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     RELAY_SERVICE_KEYS: serviceKeys.filter(Boolean).join(','),
     RELAY_SYNTHETIC_KEYS: syntheticKeys.filter(Boolean).join(','),
   })
+  startedHere(relay.url, options.dataDir)
   try {
     const startServer = () =>
       launch('server', logs.server, {

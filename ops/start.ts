@@ -12,6 +12,7 @@ import { findChromium } from './setup/chromium.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { setUpToolchain, toolchainPath } from './setup/toolchain.ts'
 import { type Stack, startStack } from './stack.ts'
+import { DATA_DIR, signInLink } from './support.ts'
 import { drawWaterfall, duration } from './terminal-waterfall.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -53,7 +54,7 @@ async function start() {
 
   const started = await progress.step('Relay and server', async () => {
     const value = await startStack({
-      dataDir: `${ROOT}data`,
+      dataDir: DATA_DIR,
       distDir: `${ROOT}dist`,
       toolchainPath: toolchainPath(),
       relayPort,
@@ -73,7 +74,8 @@ async function start() {
   }
 
   if (chromium) await show(started, chromium)
-  console.log(`  Support looks runs up at   ${started.relayUrl}/support`)
+  console.log(`  Support looks runs up at   ${await signInLink(started.relayUrl)}`)
+  console.log('                             (signs you in once; after that, /support)')
   console.log(`  Prometheus reads           ${started.metricsUrls.relay}  ${started.metricsUrls.server}`)
   console.log(`
   In your own browser: open chrome://extensions, switch on Developer mode, choose "Load unpacked" and select
@@ -96,7 +98,8 @@ async function show(running: Stack, chromium: string) {
     `\n  Click to PDF in ${duration(durationMs)}: ${spans} spans of ${services.length} services, ${pages} pages.\n`,
   )
   console.log(`  PDF                        ${demonstration.pdfPath}`)
-  console.log(`  Its trace                  ${demonstration.links.trace}`)
+  const page = `/support/${demonstration.traceId}`
+  console.log(`  Its trace                  ${await signInLink(running.relayUrl, page)}`)
 }
 
 /** Throws an Error that says what to do when the port is taken. */

@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util'
 import { SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } from '../names.ts'
+import { shown as text } from '../relay/console/text.ts'
 import type { Row, Waterfall } from '../relay/console/waterfall.ts'
 
 const SERVICES: Record<string, { label: string; style: 'cyan' | 'magenta' | 'yellow' }> = {
@@ -11,6 +12,9 @@ const SERVICES: Record<string, { label: string; style: 'cyan' | 'magenta' | 'yel
 }
 const NAME_WIDTH = 42
 const MIN_BAR_WIDTH = 20
+const MAX_INDENT = 12
+/** Lines drawn; a real run has about forty. */
+const MAX_ROWS = 500
 
 /** `82 ms`, `3.4 s`: a unit that fits. */
 export function duration(ms: number): string {
@@ -25,7 +29,9 @@ export function drawWaterfall(
   columns = stream.columns ?? 100,
 ): string {
   const barWidth = Math.max(MIN_BAR_WIDTH, Math.min(columns, 140) - NAME_WIDTH - 20)
-  return waterfall.rows.map((row) => drawRow(row, waterfall, barWidth, stream)).join('\n')
+  const lines = waterfall.rows.slice(0, MAX_ROWS).map((row) => drawRow(row, waterfall, barWidth, stream))
+  const left = waterfall.rows.length - lines.length
+  return [...lines, ...(left > 0 ? [`  … and ${left} more spans`] : [])].join('\n')
 }
 
 function drawRow(row: Row, { fromMs, totalMs }: Waterfall, width: number, stream: NodeJS.WriteStream): string {
@@ -33,10 +39,11 @@ function drawRow(row: Row, { fromMs, totalMs }: Waterfall, width: number, stream
   const from = Math.min(width - 1, Math.floor((row.startMs - fromMs) * scale))
   const length = Math.max(1, Math.min(width - from, Math.round(row.durationMs * scale)))
   const bar = `${' '.repeat(from)}${'█'.repeat(length)}`.padEnd(width)
-  const service = SERVICES[row.service] ?? { label: row.service, style: 'cyan' as const }
-  const name = `${'  '.repeat(row.depth)}${row.name}`
+  const service = SERVICES[row.service] ?? { label: text(row.service, 40), style: 'cyan' as const }
+  const name = `${'  '.repeat(Math.min(row.depth, MAX_INDENT))}${text(row.name, 120)}`
   const shown = name.length > NAME_WIDTH ? `${name.slice(0, NAME_WIDTH - 1)}…` : name.padEnd(NAME_WIDTH)
-  const failed = row.status === 'error' ? styleText('red', `  ✗ ${row.failureCode ?? 'failed'}`, { stream }) : ''
+  const failed =
+    row.status === 'error' ? styleText('red', `  ✗ ${text(row.failureCode ?? 'failed', 60)}`, { stream }) : ''
   const label = styleText('dim', service.label.padEnd(8), { stream })
   const style = row.status === 'error' ? 'red' : service.style
   return `  ${shown} ${label}${styleText(style, bar, { stream })}${duration(row.durationMs).padStart(8)}${failed}`

@@ -11,7 +11,7 @@ import { REQUEST_ID_HEADER } from '../server/relay-contract.ts'
 import { type Access, callerOf } from './access/access.ts'
 import { Refused } from './access/refusal.ts'
 import type { Breaker } from './breaker.ts'
-import { createConsole } from './console/console.ts'
+import { type Console, createConsole } from './console/console.ts'
 import type { Forwarder } from './forward/forward.ts'
 import { type Accept, createIngest } from './ingest.ts'
 import { createKeeping } from './keeping.ts'
@@ -40,6 +40,8 @@ export interface Parts {
   instanceId: string
   /** Aborted when the relay stops: ends proxied streams. */
   shutdown: AbortSignal
+  /** Who may look at the console, and what else only it needs. */
+  support: Pick<Console, 'staff' | 'audit' | 'addressOf' | 'links' | 'runbooks'>
   flushSpans: () => Promise<void>
   log: Log
   now?: () => number
@@ -89,8 +91,9 @@ export function createApp(parts: Parts) {
   app.get('/runs/:id/events', access.gate('nothing'))
   app.get('/runs/:id/resume.pdf', timings.ofPdf, access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
-  app.route('/', createConsole({ store, flushSpans, now }))
-  app.route('/', createKeeping({ store, flushSpans, onKept: () => forwarder?.wake(), log }))
+  const onKept = () => forwarder?.wake()
+  app.route('/', createConsole({ ...parts.support, store, flushSpans, onKept, shutdown, log, now }))
+  app.route('/', createKeeping({ store, flushSpans, onKept, log }))
   app.route('/', createProxy(parts, shutdown, log, deadlines))
 
   app.get('/healthz', (c) => c.json({ status: 'up' }))

@@ -14,6 +14,13 @@ test('Without any variable the relay listens on the loopback address and forward
     access: { secrets: [], serviceKeys: [], syntheticKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
     secretPath: 'data/relay.secret',
     storePath: 'data/relay',
+    support: {
+      tokens: [],
+      tokenPath: 'data/relay.support-token',
+      auditPath: 'data/relay.audit.jsonl',
+      links: [],
+      runbooks: undefined,
+    },
     terms: { retentionMs: 86_400_000, keptMs: 30 * 86_400_000, maxBytes: 5 * 1024 ** 3 },
     forward: undefined,
     logLevel: 'info',
@@ -169,4 +176,35 @@ test.each([
   ['RELAY_SYNTHETIC_KEYS', 'e2e:hunter2'],
 ])('%s is refused when it is malformed or too short, without quoting what may be a secret', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name} must be (?!.*hunter2).*32 characters`))
+})
+
+test('Staff have names and long tokens, and no message quotes one', () => {
+  const token = 'x'.repeat(32)
+  const env = { RELAY_SUPPORT_TOKENS: `ada:${token}, grace-2:${token}y` }
+  expect(readConfig(env).support.tokens).toEqual([
+    { name: 'ada', token },
+    { name: 'grace-2', token: `${token}y` },
+  ])
+  for (const wrong of ['ada', `ada:${'x'.repeat(31)}`, `:${token}`, token]) {
+    expect(() => readConfig({ RELAY_SUPPORT_TOKENS: wrong })).toThrow(
+      /^RELAY_SUPPORT_TOKENS must be of the form name:key/,
+    )
+    expect(() => readConfig({ RELAY_SUPPORT_TOKENS: wrong })).not.toThrow(/xxx/)
+  }
+})
+
+test('Links to other places that show traces say where the ID goes', () => {
+  const jaeger = 'https://jaeger.example/trace/{trace_id}'
+  const tempo = 'http://tempo.example/explore?q={trace_id}'
+  expect(readConfig({ RELAY_TRACE_LINKS: `Jaeger=${jaeger}, Our Tempo=${tempo}` }).support.links).toEqual([
+    { name: 'Jaeger', url: jaeger },
+    { name: 'Our Tempo', url: tempo },
+  ])
+  for (const wrong of ['Jaeger', 'Jaeger=https://jaeger.example/', 'X=javascript:alert({trace_id})', `=${jaeger}`]) {
+    expect(() => readConfig({ RELAY_TRACE_LINKS: wrong })).toThrow('RELAY_TRACE_LINKS')
+  }
+  expect(readConfig({ RELAY_RUNBOOKS: 'https://git.example/alerts/' }).support.runbooks).toBe(
+    'https://git.example/alerts',
+  )
+  expect(() => readConfig({ RELAY_RUNBOOKS: 'alerts' })).toThrow('RELAY_RUNBOOKS')
 })

@@ -5,6 +5,8 @@ import type { AccessConfig } from './access/access.ts'
 import { DEFAULT_LIMITS, LEVELS, type Level, type Limits, UNITS } from './access/quotas.ts'
 import type { ServiceKey } from './access/service-keys.ts'
 import type { ConnectionLimits } from './connections.ts'
+import type { StaffToken } from './console/staff.ts'
+import type { TraceLink } from './console/trace.ts'
 
 import type { Encoding } from './otlp.ts'
 
@@ -41,6 +43,15 @@ export interface Config {
   /** What is stored, and how long it stays: `keptMs`, for what failed or was reported, is never the shorter one. */
   terms: { retentionMs: number; keptMs: number; maxBytes: number }
   forward: ForwardConfig | undefined
+  /** Who may look at the console; without tokens, one is to be kept at `tokenPath`. */
+  support: {
+    tokens: StaffToken[]
+    tokenPath: string
+    auditPath: string
+    links: TraceLink[]
+    /** Where `ops/alerts` can be read, without a trailing slash. */
+    runbooks: string | undefined
+  }
   logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -96,8 +107,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     serverKey: readSecrets('SERVER_KEY', text('SERVER_KEY', ''))[0],
     access: {
       secrets: readSecrets('RELAY_SECRETS', text('RELAY_SECRETS', '')),
-      serviceKeys: readKeys('RELAY_SERVICE_KEYS', text('RELAY_SERVICE_KEYS', '')),
-      syntheticKeys: readKeys('RELAY_SYNTHETIC_KEYS', text('RELAY_SYNTHETIC_KEYS', '')),
+      serviceKeys: readNamed('RELAY_SERVICE_KEYS', text('RELAY_SERVICE_KEYS', '')),
+      syntheticKeys: readNamed('RELAY_SYNTHETIC_KEYS', text('RELAY_SYNTHETIC_KEYS', '')),
       trustedProxies: readNetworks(text('RELAY_TRUSTED_PROXIES', '')),
       limits,
     },
@@ -109,6 +120,16 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
       maxBytes: number('RELAY_STORE_MAX_BYTES', 5 * GIB, MIN_STORE_BYTES, Number.MAX_SAFE_INTEGER),
     },
     forward: readForward(env, [host, ...hosts], port),
+    support: {
+      tokens: readNamed('RELAY_SUPPORT_TOKENS', text('RELAY_SUPPORT_TOKENS', '')).map(({ name, key }) => ({
+        name,
+        token: key,
+      })),
+      tokenPath: join(dirname(storePath), 'relay.support-token'),
+      auditPath: join(dirname(storePath), 'relay.audit.jsonl'),
+      links: readLinks(text('RELAY_TRACE_LINKS', '')),
+      runbooks: text('RELAY_RUNBOOKS', '') === '' ? undefined : url('RELAY_RUNBOOKS', ''),
+    },
     logLevel,
   }
 }
@@ -195,12 +216,23 @@ function readSecrets(name: string, list: string): string[] {
 }
 
 /** `name:key,name:key`. Messages never quote a key. */
-function readKeys(variable: string, list: string): ServiceKey[] {
+function readNamed(variable: string, list: string): ServiceKey[] {
   return listed(list).map((pair) => {
     const [, name, key] = /^([\w-]+):([^\s:]+)$/.exec(pair) ?? []
     if (name !== undefined && key !== undefined && isLongEnough(key)) return { name, key }
     throw new Error(
       `${variable} must be of the form name:key,name:key, with keys of at least ${MIN_SECRET_LENGTH} characters.`,
+    )
+  })
+}
+
+/** `Jaeger=https://jaeger.example/trace/{trace_id},…`; commas within are percent-encoded. */
+function readLinks(list: string): TraceLink[] {
+  return listed(list).map((pair) => {
+    const [, name, url] = /^([\w .-]{1,40})=(https?:\/\/\S+)$/.exec(pair) ?? []
+    if (name && url?.includes('{trace_id}') && URL.canParse(url)) return { name, url }
+    throw new Error(
+      `RELAY_TRACE_LINKS must be of the form name=https://…{trace_id}…, separated by commas, not "${pair}".`,
     )
   })
 }

@@ -7,6 +7,7 @@ import { CONTENT_TYPES, type Encoding, encode, type OtlpSpan, spansOf } from './
 import { readStatus } from './rpc-status-reader.ts'
 import {
   AS_SERVICE,
+  AS_STAFF,
   asInstall,
   sampleAccess,
   sampleParts,
@@ -37,7 +38,7 @@ function receiver(broken?: Accept) {
       ...(method === 'GET' ? {} : { body: Buffer.from(body) }),
     })
   const lookUp = async (): Promise<OtlpSpan[]> => {
-    const answer = await app.request(`http://127.0.0.1/api/traces/${TRACE_ID}`)
+    const answer = await app.request(`http://127.0.0.1/api/traces/${TRACE_ID}`, { headers: AS_STAFF })
     return answer.status === 404 ? [] : [...spansOf(await answer.json())]
   }
   return { app, send, lookUp }

@@ -7,6 +7,7 @@ import { CONTENT_TYPES, encode, spansOf } from './otlp.ts'
 import { startRelay, stop } from './running-relay.ts'
 import {
   AS_SERVICE,
+  AS_STAFF,
   asInstall,
   listen,
   SERVICE_KEY,
@@ -38,7 +39,9 @@ async function relayWith(env: Record<string, string>) {
       body: Buffer.from(BODY),
       headers: { ...AS_SERVICE, 'content-type': CONTENT_TYPES.json },
     })
-  const spans = async () => [...spansOf(await (await fetch(`${relay.url}/api/traces/${TRACE_ID}`)).json())]
+  const spans = async () => [
+    ...spansOf(await (await fetch(`${relay.url}/api/traces/${TRACE_ID}`, { headers: AS_STAFF })).json()),
+  ]
   return { ...relay, send, spans }
 }
 

@@ -10,7 +10,7 @@ import { MAX_BODY_BYTES } from './ingest.ts'
 import { CONTENT_TYPES, type Encoding, encode, type OtlpSpan, spansOf } from './otlp.ts'
 import { readStatus } from './rpc-status-reader.ts'
 import { startRelay, stop } from './running-relay.ts'
-import { AS_SERVICE, SERVICE_KEY, sampleRequest, sampleSpan } from './sample-run.ts'
+import { AS_SERVICE, AS_STAFF, SERVICE_KEY, sampleRequest, sampleSpan } from './sample-run.ts'
 
 const ENCODINGS: Encoding[] = ['json', 'protobuf']
 /** In whichever hostile request a span could be found at all, it is one of this trace. */
@@ -58,7 +58,7 @@ async function send(body: Uint8Array, encoding: Encoding, headers: Record<string
 }
 
 async function lookUp(traceId: string): Promise<OtlpSpan[]> {
-  const answer = await fetch(`${url}/api/traces/${traceId}`)
+  const answer = await fetch(`${url}/api/traces/${traceId}`, { headers: AS_STAFF })
   if (answer.status === 404) return []
   expect(answer.status).toBe(200)
   return [...spansOf(await answer.json())]
@@ -330,11 +330,11 @@ test.each(ENCODINGS)(
       const [found] = await lookUp(traceId)
       // In protobuf a zero is left out.
       expect([found?.startTimeUnixNano ?? '0', found?.endTimeUnixNano ?? '0']).toEqual([start, end])
-      const page = await fetch(`${url}/support/${traceId}`)
+      const page = await fetch(`${url}/support/${traceId}`, { headers: AS_STAFF })
       expect(page.status).toBe(200)
       expect(await page.text()).not.toMatch(/NaN|Infinity|Invalid/)
     }
-    const list = await fetch(`${url}/support`)
+    const list = await fetch(`${url}/support`, { headers: AS_STAFF })
     expect(list.status).toBe(200)
     expect(await list.text()).not.toMatch(/NaN|Infinity|Invalid/)
     await expectUnharmed()

@@ -4,6 +4,7 @@ import { createApp } from './app.ts'
 import { createAccept } from './ingest.ts'
 import { encode, type OtlpSpan, spansOf } from './otlp.ts'
 import {
+  AS_STAFF,
   asInstall,
   sampleParts,
   sampleRequest,
@@ -40,7 +41,7 @@ function relay(path = temporaryPath(), clock = { now: START }) {
   const post = async (id: string, { headers, ...init }: RequestInit = {}) =>
     app.request(`/traces/${id}/keep`, { method: 'POST', headers: { ...(await install), ...headers }, ...init })
   const spanIds = async (id = TRACE_ID) => {
-    const { resourceSpans = [] } = await (await app.request(`/api/traces/${id}`)).json()
+    const { resourceSpans = [] } = await (await app.request(`/api/traces/${id}`, { headers: AS_STAFF })).json()
     return [...spansOf({ resourceSpans })].map(({ spanId }) => spanId)
   }
   return { store, clock, take, post, spanIds, lateSpans, app }

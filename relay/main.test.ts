@@ -7,7 +7,16 @@ import * as names from '../names.ts'
 import { layOut, type Row } from './console/waterfall.ts'
 import { encode, spansOf, type TracesData } from './otlp.ts'
 import { startRelay as startProcess, stop } from './running-relay.ts'
-import { asInstall, deadAddress, listen, sampleRequest, sampleSpan, TRACE_ID, temporaryPath } from './sample-run.ts'
+import {
+  AS_STAFF,
+  asInstall,
+  deadAddress,
+  listen,
+  sampleRequest,
+  sampleSpan,
+  TRACE_ID,
+  temporaryPath,
+} from './sample-run.ts'
 import { pathOf } from './store/hour-files.ts'
 
 const BROWSER_SPAN = '00f067aa0ba902b7'
@@ -29,7 +38,7 @@ async function startRelay(env: Record<string, string>) {
 }
 
 async function lookUp(url: string): Promise<{ rows: Row[]; data: TracesData }> {
-  const data = await (await fetch(`${url}/api/traces/${TRACE_ID}`)).json()
+  const data = await (await fetch(`${url}/api/traces/${TRACE_ID}`, { headers: AS_STAFF })).json()
   return { data, rows: layOut(data).rows }
 }
 
@@ -114,7 +123,7 @@ test('Neither ingest, look-up, keeping, health nor forwarding make spans, so the
   const headers = { 'content-type': 'application/x-protobuf', ...caller }
   expect((await fetch(`${url}/v1/traces`, { method: 'POST', body, headers })).status).toBe(200)
   for (const route of ['/healthz', '/readyz', '/support', `/support/${TRACE_ID}`]) {
-    expect((await fetch(url + route, { headers: CONTEXT })).status).toBe(200)
+    expect((await fetch(url + route, { headers: { ...CONTEXT, ...AS_STAFF } })).status).toBe(200)
   }
   const keep = await fetch(`${url}/traces/${TRACE_ID}/keep`, { method: 'POST', headers: caller })
   expect(keep.status).toBe(200)

@@ -7,11 +7,14 @@ import { counter, serveMetrics } from '../metrics.ts'
 import { SERVICE_RELAY } from '../names.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { createAccess } from './access/access.ts'
+import { createAddressOf } from './access/address.ts'
 import { keptSecret } from './access/secret-file.ts'
-import { createApp } from './app.ts'
+import { createApp, type Parts } from './app.ts'
 import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
 import { connectionOptions } from './connections.ts'
+import { openAudit } from './console/audit.ts'
+import { createStaff } from './console/staff.ts'
 import { startForwarder } from './forward/forward.ts'
 import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
@@ -41,6 +44,16 @@ function levelOf(notice: StoreNotice): 'info' | 'warn' | 'error' {
   return notice.why === 'room' ? 'warn' : 'info'
 }
 
+function supportOf({ support, access }: Config): Parts['support'] {
+  const { tokens, tokenPath, auditPath, links, runbooks } = support
+  // Kept in a file that only this user can read: whoever can, could read the store as well.
+  const known = tokens.length > 0 ? tokens : [{ name: 'local', token: keptSecret(tokenPath) }]
+  return {
+    ...{ staff: createStaff(known), audit: openAudit(auditPath, Date.now), links, runbooks },
+    addressOf: createAddressOf(access.trustedProxies),
+  }
+}
+
 async function start(config: Config, log: Log): Promise<void> {
   const metrics = await serveMetrics(config.metrics, { service: SERVICE_RELAY, version: manifest.version })
   const onNotice = (notice: StoreNotice) => log[levelOf(notice)](notice, NOTICES[notice.kind])
@@ -60,6 +73,7 @@ async function start(config: Config, log: Log): Promise<void> {
   })
   const app = createApp({
     ...{ access, store, accept, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
+    support: supportOf(config),
     breaker: createBreaker(),
     shutdown: signal,
   })

@@ -97,7 +97,7 @@ test('Loopback names in any spelling, and the names of RELAY_HOSTS, lead to the 
     'Relay.example.org',
     'relay.example.org:443',
   ]) {
-    expect(`${host} ${(await send('GET', '/support', { host })).status}`).toBe(`${host} 200`)
+    expect(`${host} ${(await send('GET', '/support/sign-in', { host })).status}`).toBe(`${host} 200`)
   }
   const behindTls = { ...install, host: 'relay.example.org', origin: 'https://relay.example.org' }
   expect((await send('POST', '/generate', behindTls, '{}')).status).toBe(200)

@@ -1,9 +1,11 @@
 /** The real relay as its own process, as it is started in production; for tests. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text as readText } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { STAFF_ENV } from './sample-run.ts'
 
 /** Starts it on a free port; `url` is empty when it has exited instead. It is killed at the end. */
 export async function startRelay(
@@ -12,7 +14,7 @@ export async function startRelay(
 ) {
   const child = spawn(process.execPath, ['--import', './relay/telemetry.ts', 'relay/main.ts'], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { RELAY_PORT: '0', RELAY_METRICS_PORT: '0', ...env },
+    env: { RELAY_PORT: '0', RELAY_METRICS_PORT: '0', ...STAFF_ENV, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   atEnd(() => void child.kill('SIGKILL'))

@@ -7,9 +7,12 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION, SPAN_EXTRACT } from '../names.ts'
 import { type AccessConfig, createAccess } from './access/access.ts'
+import { createAddressOf } from './access/address.ts'
 import { DEFAULT_LIMITS } from './access/quotas.ts'
 import type { Parts } from './app.ts'
 import { createBreaker } from './breaker.ts'
+import { openAudit } from './console/audit.ts'
+import { createStaff } from './console/staff.ts'
 import { createAccept } from './ingest.ts'
 import { createLog } from './log.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
@@ -79,6 +82,24 @@ export function sampleAccess({ now, ...config }: Partial<AccessConfig> & { now?:
   return createAccess({ ...defaults, ...config }, now)
 }
 
+const SUPPORT_TOKEN = 'support-token-that-only-tests-know-of'
+/** What a program of the staff sends along. */
+export const AS_STAFF = { authorization: `Bearer ${SUPPORT_TOKEN}` }
+/** What a process is started with, so that {@link AS_STAFF} is one of its staff. */
+export const STAFF_ENV = { RELAY_SUPPORT_TOKENS: `ada:${SUPPORT_TOKEN}` }
+
+/** Who may look at the console: {@link AS_STAFF}, and nothing else is configured. The audit goes with the test. */
+export function sampleSupport(now: () => number = Date.now): Parts['support'] {
+  const folder = mkdtempSync(join(tmpdir(), 'pass-ats-audit-'))
+  const audit = openAudit(join(folder, 'audit.jsonl'), now)
+  onTestFinished(() => {
+    audit.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const staff = createStaff([{ name: 'ada', token: SUPPORT_TOKEN }], now)
+  return { staff, audit, addressOf: createAddressOf([]), links: [], runbooks: undefined }
+}
+
 /** What a relay is made of that forwards to nobody and has no server behind it; `parts` instead of some of it. */
 export function sampleParts(store: Store, parts: Partial<Parts> = {}): Parts {
   return {
@@ -91,6 +112,7 @@ export function sampleParts(store: Store, parts: Partial<Parts> = {}): Parts {
     serverKey: undefined,
     hosts: [],
     instanceId: 'c0ffee',
+    support: sampleSupport(parts.now),
     shutdown: new AbortController().signal,
     flushSpans: async () => {},
     log: silent,

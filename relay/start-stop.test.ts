@@ -4,13 +4,22 @@ import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { CONTENT_TYPES, encode, spansOf } from './otlp.ts'
 import { startRelay, stop } from './running-relay.ts'
-import { AS_SERVICE, listen, SERVICE_KEY, sampleRequest, sampleSpan, TRACE_ID, temporaryPath } from './sample-run.ts'
+import {
+  AS_SERVICE,
+  AS_STAFF,
+  listen,
+  SERVICE_KEY,
+  sampleRequest,
+  sampleSpan,
+  TRACE_ID,
+  temporaryPath,
+} from './sample-run.ts'
 
 const BODY = encode(sampleRequest([sampleSpan('00f067aa0ba902b7')]), 'json')
 
 const relayAt = (path: string) => startRelay({ RELAY_STORE: path, RELAY_SERVICE_KEYS: `collector:${SERVICE_KEY}` })
 const spansAt = async (url: string) => {
-  const answer = await fetch(`${url}/api/traces/${TRACE_ID}`)
+  const answer = await fetch(`${url}/api/traces/${TRACE_ID}`, { headers: AS_STAFF })
   return answer.status === 404 ? [] : [...spansOf(await answer.json())]
 }
 

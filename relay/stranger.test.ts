@@ -4,7 +4,7 @@ import { text as readText } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { spansOf } from './otlp.ts'
 import { startRelay } from './running-relay.ts'
-import { SERVICE_KEY, temporaryPath } from './sample-run.ts'
+import { AS_STAFF, SERVICE_KEY, temporaryPath } from './sample-run.ts'
 
 /** Three spans by OpenTelemetry for Python, set up by its own variables only; prints the trace's ID. */
 const PROGRAM = `
@@ -58,7 +58,7 @@ test.skipIf(!isInstalled).for(['none', 'gzip'])(
       once(child, 'exit'),
     ])
     expect({ code, complaints }).toEqual({ code: 0, complaints: '' })
-    const answer = await fetch(`${url}/api/traces/${said.trim()}`)
+    const answer = await fetch(`${url}/api/traces/${said.trim()}`, { headers: AS_STAFF })
     expect(answer.status).toBe(200)
     const data = await answer.json()
     const [inner, last, outer] = [...spansOf(data)]

@@ -199,10 +199,10 @@ test.each<[string, () => Promise<string | undefined>, Reason]>([
   expect(await counted('pass_auth_attempts_total', { outcome: 'refused' })).toBe(CLOSED.length)
 })
 
-test('Health, readiness, preflights and the console need no token', async () => {
+test('Health, readiness, preflights and the sign-in page need no token', async () => {
   const { send } = await relay()
-  for (const path of ['/healthz', '/readyz', '/support', '/support/console.css', '/api/traces/ffffffff']) {
-    expect([200, 404]).toContain((await send(path, { method: 'GET' })).status)
+  for (const path of ['/healthz', '/readyz', '/support/sign-in', '/support/console.css']) {
+    expect((await send(path, { method: 'GET' })).status).toBe(200)
   }
   const origin = 'chrome-extension://abcdefghijklmnop'
   const preflight = await send('/generate', {

@@ -3,34 +3,14 @@ import { JSDOM } from 'jsdom'
 import { expect, test } from 'vitest'
 import { ATTR_FAILURE_CODE, ATTR_STAGE, SERVICE_SERVER, SPAN_RUN } from '../../names.ts'
 import { FAILURES } from '../../server/contract.ts'
-import { createAccept } from '../ingest.ts'
-import { encode, type OtlpSpan, type TracesData } from '../otlp.ts'
+import { encode, type OtlpSpan } from '../otlp.ts'
 import { sampleRequest, sampleSpan, TERMS, TRACE_ID, temporaryPath, temporaryStore, text } from '../sample-run.ts'
 import { packTraces } from '../scan/trace-list.ts'
-import { createConsole } from './console.ts'
+import { consoleOf, consoleWith, NOW, take } from './sample-console.ts'
 
 const ROOT = '00000000000000a0'
 const NEIGHBOUR = `${TRACE_ID.slice(0, 31)}7`
 const HOSTILE = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
-
-async function consoleWith(...requests: TracesData[]) {
-  const store = temporaryStore()
-  const accept = createAccept(store, () => {})
-  for (const request of requests) {
-    await accept({ bytes: encode(request, 'json'), encoding: 'json', gzipped: false })
-  }
-  let flushes = 0
-  const flushSpans = async () => {
-    flushes += 1
-  }
-  const app = createConsole({ store, flushSpans, now: () => Date.UTC(2026, 0, 1, 0, 5) })
-  const page = async (path: string) => {
-    const response = await app.request(path)
-    const { document } = new JSDOM(await response.text()).window
-    return { response, document, heading: document.querySelector('h1')?.textContent?.trim() ?? '' }
-  }
-  return { app, page, flushes: () => flushes }
-}
 
 const root = (span: Partial<OtlpSpan> = {}) => sampleSpan(ROOT, { name: SPAN_RUN, durationMs: 3_400, ...span })
 const failedRun = [
@@ -86,7 +66,11 @@ test('A failed attempt below a run that succeeded does not make it a failure', a
 test('A run without the browser’s part says what is missing, or why it failed when that is known', async () => {
   const orphan = sampleSpan('00000000000000b0', { parentSpanId: ROOT })
   const open = await consoleWith(sampleRequest([orphan], SERVICE_SERVER))
-  expect((await open.page(`/support/${TRACE_ID}`)).heading).toContain('In progress, or the browser’s part')
+  expect((await open.page(`/support/${TRACE_ID}`)).heading).toContain('The run is under way.')
+  const later = consoleOf(open.store, { now: () => NOW + 2 * 60_000 })
+  const { heading, document } = await later.page(`/support/${TRACE_ID}`)
+  expect(heading).toContain('It is not known how the run ended')
+  expect(document.querySelector('#tell')?.textContent).toContain('press “Report a problem”')
   const made = await consoleWith(sampleRequest([{ ...orphan, name: 'validate' }], SERVICE_SERVER))
   expect((await made.page(`/support/${TRACE_ID}`)).heading).toContain('The resume was made.')
   const failed = { ...orphan, status: { code: 2 }, attributes: [text(ATTR_FAILURE_CODE, 'server_unreachable')] }
@@ -103,44 +87,45 @@ test('Whatever a span says is shown as text: no element, no attribute and no add
   const { page } = await consoleWith(sampleRequest([span], HOSTILE))
   for (const path of [`/support/${TRACE_ID}`, `/support?id=${encodeURIComponent(HOSTILE)}`]) {
     const { document, response } = await page(path)
-    expect(document.querySelectorAll('script, img, style, [onerror], [style]')).toHaveLength(0)
+    expect(
+      document.querySelectorAll('script:not([src="/support/console.js"]), img, style, [onerror], [style]'),
+    ).toHaveLength(0)
     expect(document.body.textContent).toContain(path.includes('?') ? 'A trace ID has 32 digits' : HOSTILE)
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
   }
 })
 
 test('Pages come with headers that forbid scripts, frames, other forms, sniffing and caching', async () => {
-  const { app } = await consoleWith()
-  const { headers } = await app.request('/support')
+  const { get } = await consoleWith()
+  const { headers } = await get('/support')
   const policy = headers.get('content-security-policy')
   for (const rule of ["default-src 'none'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'"]) {
     expect(policy).toContain(rule)
   }
   expect(headers.get('x-content-type-options')).toBe('nosniff')
-  expect(headers.get('referrer-policy')).toBe('no-referrer')
+  expect(headers.get('referrer-policy')).toBe('same-origin')
   expect(headers.get('cache-control')).toBe('no-store')
-  const css = await app.request('/support/console.css')
+  const css = await get('/support/console.css')
   expect(css.headers.get('content-type')).toContain('text/css')
 })
 
 test('The form leads from an ID as people paste it to its page', async () => {
-  const { app } = await consoleWith(sampleRequest([root()]))
+  const { get } = await consoleWith(sampleRequest([root()]))
   const pasted = `%20${TRACE_ID.slice(0, 8).toUpperCase()}-${TRACE_ID.slice(8)}%20`
-  const response = await app.request(`/support?id=${pasted}`)
+  const response = await get(`/support?id=${pasted}`)
   expect(response.status).toBe(303)
   expect(response.headers.get('location')).toBe(`/support/${TRACE_ID}`)
-  expect((await app.request(`/support/${TRACE_ID.slice(0, 8)}`)).status).toBe(200)
+  expect((await get(`/support/${TRACE_ID.slice(0, 8)}`)).status).toBe(200)
 })
 
 test('How long a run stays is one sentence on its page, and stands in the list', async () => {
   let now = Date.UTC(2026, 0, 1)
   const store = temporaryStore(temporaryPath(), () => now)
-  const accept = createAccept(store, () => {})
-  await accept({ bytes: encode(sampleRequest([root()]), 'json'), encoding: 'json', gzipped: false })
-  const app = createConsole({ store, flushSpans: async () => {}, now: () => now })
+  await take(store, sampleRequest([root()]))
+  const { get } = consoleOf(store, { now: () => now })
   const told = async () => {
     const text = async (path: string, selector: string) => {
-      const { document } = new JSDOM(await (await app.request(path)).text()).window
+      const { document } = new JSDOM(await (await get(path)).text()).window
       return document.querySelector(selector)?.textContent
     }
     return [await text(`/support/${TRACE_ID}`, '.stay'), await text('/support', '.runs .when')]
@@ -161,10 +146,9 @@ test('How long a run stays is one sentence on its page, and stands in the list',
 
 test('Of a run in which something failed it is said how long it stays, and that this is why', async () => {
   const store = temporaryStore(temporaryPath(), () => Date.UTC(2026, 0, 1))
-  const accept = createAccept(store, () => {})
-  for (const request of failedRun) await accept({ bytes: encode(request, 'json'), encoding: 'json', gzipped: false })
-  const app = createConsole({ store, flushSpans: async () => {}, now: () => Date.UTC(2026, 0, 1) })
-  const { document } = new JSDOM(await (await app.request(`/support/${TRACE_ID}`)).text()).window
+  await take(store, ...failedRun)
+  const { get } = consoleOf(store, { now: () => Date.UTC(2026, 0, 1) })
+  const { document } = new JSDOM(await (await get(`/support/${TRACE_ID}`)).text()).window
   expect(document.querySelector('.stay')?.textContent).toBe(
     'Kept until 31 Jan 2026, 00:00 UTC, because something in it failed.',
   )
@@ -179,13 +163,13 @@ test('The first page lists the runs seen last, with links', async () => {
 })
 
 test('The trace as OTLP JSON is found by full and short ID, after the relay’s own spans are flushed', async () => {
-  const { app, flushes } = await consoleWith(
+  const { get, flushes } = await consoleWith(
     sampleRequest([root()]),
     sampleRequest([root(), sampleSpan('00000000000000b0')]),
   )
   for (const id of [TRACE_ID, TRACE_ID.slice(0, 8), TRACE_ID.toUpperCase()]) {
     const before = flushes()
-    const { resourceSpans } = await (await app.request(`/api/traces/${id}`)).json()
+    const { resourceSpans } = await (await get(`/api/traces/${id}`)).json()
     expect(flushes()).toBe(before + 1)
     expect(
       resourceSpans.flatMap((r: never) => (r as { scopeSpans: { spans: unknown[] }[] }).scopeSpans[0]?.spans),
@@ -196,16 +180,16 @@ test('The trace as OTLP JSON is found by full and short ID, after the relay’s 
 test('A trace too large to be read as a whole says so in its JSON, and on its page in words', async () => {
   const spans = (from: number) =>
     sampleRequest(Array.from({ length: 15_000 }, (_, n) => sampleSpan((from + n).toString(16).padStart(16, '0'))))
-  const { app, page } = await consoleWith(sampleRequest([root()]), spans(0x1000), spans(0x10000))
-  const trace = await (await app.request(`/api/traces/${TRACE_ID}`)).json()
+  const { get, page } = await consoleWith(sampleRequest([root()]), spans(0x1000), spans(0x10000))
+  const trace = await (await get(`/api/traces/${TRACE_ID}`)).json()
   expect(trace.truncated).toBe(true)
   const { document } = await page(`/support/${TRACE_ID}`)
   expect(document.querySelector('.notice')?.textContent).toContain('too large to be read as a whole')
 })
 
 test('A trace that is whole says nothing of being cut', async () => {
-  const { app, page } = await consoleWith(sampleRequest([root()]))
-  expect(await (await app.request(`/api/traces/${TRACE_ID}`)).json()).not.toHaveProperty('truncated')
+  const { get, page } = await consoleWith(sampleRequest([root()]))
+  expect(await (await get(`/api/traces/${TRACE_ID}`)).json()).not.toHaveProperty('truncated')
   expect((await page(`/support/${TRACE_ID}`)).document.querySelector('.notice')).toBeNull()
 })
 
@@ -215,8 +199,8 @@ test('Of a span with very many attributes the first are shown, and how many are 
   const store = temporaryStore()
   const body = gzipSync(encode(sampleRequest([root({ attributes })]), 'json'))
   await store.append({ encoding: 'json', body, traces: packTraces([[TRACE_ID, { spans: 1, error: false }]]) })
-  const app = createConsole({ store, flushSpans: async () => {}, now: Date.now })
-  const { document } = new JSDOM(await (await app.request(`/support/${TRACE_ID}`)).text()).window
+  const { get } = consoleOf(store, { now: Date.now })
+  const { document } = new JSDOM(await (await get(`/support/${TRACE_ID}`)).text()).window
   const list = document.querySelector('.attributes')?.textContent
   expect(list).toContain('k127')
   expect(list).not.toContain('k128')
@@ -230,10 +214,10 @@ test.each([
   ['too long', `${TRACE_ID}0`, 400, 'trace_id_malformed'],
   ['ambiguous', TRACE_ID.slice(0, 10), 409, 'trace_id_ambiguous'],
 ])('An ID that is %s is answered with its own status, code and page', async (_, id, status, code) => {
-  const { app, page } = await consoleWith(
+  const { get, page } = await consoleWith(
     sampleRequest([root(), sampleSpan('00000000000000b0', { traceId: NEIGHBOUR })]),
   )
-  const response = await app.request(`/api/traces/${id}`)
+  const response = await get(`/api/traces/${id}`)
   expect(response.status).toBe(status)
   const { error } = await response.json()
   expect(error.code).toBe(code)

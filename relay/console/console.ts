@@ -1,27 +1,51 @@
-/** Look-ups: the support console, and the same trace as OTLP JSON. */
+/** Look-ups: the support console, and the same trace as OTLP JSON. Staff only, and every look is recorded. */
 import { readFileSync } from 'node:fs'
-import { type Context, Hono } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Match } from '../store/look-up.ts'
 import type { Store } from '../store/store.ts'
+import { auditPage } from './audit-page.ts'
 import { diagnose } from './diagnosis.ts'
+import { createGate, type Gate, visitorOf } from './gate.ts'
+import { createLive } from './live.ts'
 import { candidatesPage, lookUpPage } from './look-up.ts'
-import { tracePage } from './trace.ts'
+import { findRuns, questionIn } from './runs.ts'
+import { createSummaries } from './summaries.ts'
+import { type TraceLink, tracePage } from './trace.ts'
 import { layOut } from './waterfall.ts'
 
-/** Runs on the first page. */
-const RECENT = 20
+/** Spans drawn at first, and when all are asked for. A real run has about forty. */
+const ROWS = { first: 500, all: 2_000 }
+/** What a page may spend on reading other runs, for how often and how long. */
+const BUDGET_MS = { occurrences: 40, usual: 40 }
+/** A trace that got spans so lately may get more. */
+const ARRIVING_MS = 60_000
+const AUDIT_LINES = 200
 
-export interface Console {
+export interface Console extends Gate {
   store: Store
   /** Makes the relay's own spans part of the store. */
   flushSpans: () => Promise<void>
+  /** Called when a trace is kept, and so is due. */
+  onKept: () => void
+  /** Other places that show traces. */
+  links: readonly TraceLink[]
+  runbooks: string | undefined
+  shutdown: AbortSignal
   now: () => number
 }
 
-/** The routes /support, /support/{id} and /api/traces/{id}. */
-export function createConsole({ store, flushSpans, now }: Console): Hono {
-  const css = readFileSync(new URL('./console.css', import.meta.url), 'utf8')
+const MALFORMED = 'A trace ID has 32 digits from 0 to 9 and a to f; at least the first 8 are needed.'
+const UNKNOWN = 'No run with this ID is here. Runs are kept for a limited time.'
+
+/** The routes below /support, and /api/traces/{id}. */
+export function createConsole(parts: Console): Hono {
+  const { store, flushSpans, audit, links, runbooks, now } = parts
+  const asset = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
+  const [css, js] = [asset('./console.css'), asset('./client.js')]
+  const { routes, onlyStaff, onlyOwnForms } = createGate(parts)
+  const live = createLive(parts)
+  const summaries = createSummaries(store, now)
 
   /** A trace ID as people paste it: any case, with spaces or dashes, whole or its beginning. */
   async function lookUp(input: string): Promise<{ id: string; match: Match | { kind: 'malformed' } }> {
@@ -31,59 +55,115 @@ export function createConsole({ store, flushSpans, now }: Console): Hono {
     return { id, match: store.find(id) }
   }
 
-  const recent = () => store.recent(RECENT).map((trace) => ({ ...trace, stay: store.stay(trace.traceId) }))
-  const problem = (c: Context, status: 400 | 404, id: string, message: string) =>
-    c.html(lookUpPage(recent(), now(), { id, message }), status)
-  const MALFORMED = 'A trace ID has 32 digits from 0 to 9 and a to f; at least the first 8 are needed.'
-  const UNKNOWN = 'No run with this ID is here. Runs are kept for a limited time.'
+  function firstPage(
+    c: Context,
+    problem?: { status: 400 | 404; id: string; message: string },
+  ): Response | Promise<Response> {
+    const { name, session } = visitorOf(c)
+    audit.write(name, 'list')
+    const question = questionIn(problem ? {} : c.req.query())
+    const answer = findRuns(store, summaries, question)
+    const view = { session, question, answer, stayOf: store.stay, nowMs: now() }
+    return c.html(lookUpPage({ ...view, ...(problem ? { problem } : {}) }), problem?.status ?? 200)
+  }
+
+  function showTrace(c: Context, traceId: string): Response | Promise<Response> {
+    const { name, session } = visitorOf(c)
+    audit.write(name, 'look-up', traceId)
+    const trace = store.trace(traceId)
+    const { truncated } = trace
+    const waterfall = layOut(trace)
+    const arriving = now() - store.arrivals(traceId).lastAt < ARRIVING_MS
+    const diagnosis = diagnose(waterfall, { arriving, truncated })
+    const { state, code } = diagnosis
+    return c.html(
+      tracePage({
+        ...{ traceId, waterfall, diagnosis, session, truncated, links, runbooks },
+        stay: store.stay(traceId),
+        nowMs: now(),
+        live: arriving && (state === 'running' || state === 'open'),
+        occurrences: code && state === 'failed' ? summaries.occurrences(code, BUDGET_MS.occurrences) : undefined,
+        usual: summaries.usual(BUDGET_MS.usual),
+        maxRows: c.req.query('rows') === 'all' ? ROWS.all : ROWS.first,
+      }),
+    )
+  }
 
   return new Hono()
-    .use(
-      '/support/*',
-      secureHeaders({
-        contentSecurityPolicy: {
-          defaultSrc: ["'none'"],
-          styleSrc: ["'self'"],
-          formAction: ["'self'"],
-          baseUri: ["'none'"],
-          frameAncestors: ["'none'"],
-        },
-        xFrameOptions: 'DENY',
-        referrerPolicy: 'no-referrer',
-        strictTransportSecurity: false,
-      }),
-      async (c, next) => {
-        await next()
-        c.res.headers.set('cache-control', 'no-store')
-      },
-    )
-    .get('/support', async (c) => {
-      const input = c.req.query('id')
-      if (input === undefined) return c.html(lookUpPage(recent(), now()))
-      const { id, match } = await lookUp(input)
-      return match.kind === 'malformed' ? problem(c, 400, input, MALFORMED) : c.redirect(`/support/${id}`, 303)
-    })
+    .use('/support/*', headers, uncached)
+    .use('/api/traces/*', headers, uncached)
     .get('/support/console.css', (c) => c.body(css, 200, { 'content-type': 'text/css; charset=utf-8' }))
-    .get('/support/:id', async (c) => {
-      const { id, match } = await lookUp(c.req.param('id'))
-      if (match.kind === 'malformed') return problem(c, 400, c.req.param('id'), MALFORMED)
-      if (match.kind === 'unknown') return problem(c, 404, id, UNKNOWN)
-      if (match.kind === 'ambiguous') return c.html(candidatesPage(id, match.candidates), 300)
-      const trace = store.trace(match.traceId)
-      const waterfall = layOut(trace)
-      const stay = store.stay(match.traceId)
-      return c.html(tracePage(match.traceId, waterfall, diagnose(waterfall), stay, now(), trace.truncated))
+    .get('/support/console.js', (c) => c.body(js, 200, { 'content-type': 'text/javascript; charset=utf-8' }))
+    .route('/', routes)
+    .get('/support', onlyStaff, async (c) => {
+      const input = c.req.query('id')
+      if (input === undefined) return firstPage(c)
+      const { id, match } = await lookUp(input)
+      if (match.kind === 'malformed') return firstPage(c, { status: 400, id: input, message: MALFORMED })
+      return c.redirect(`/support/${id}`, 303)
     })
-    .get('/api/traces/:id', async (c) => {
+    .get('/support/audit', onlyStaff, (c) => {
+      const { name, session } = visitorOf(c)
+      audit.write(name, 'audit')
+      return c.html(auditPage(audit.newest(AUDIT_LINES), session))
+    })
+    .get('/support/:id', onlyStaff, async (c) => {
+      const { id, match } = await lookUp(c.req.param('id'))
+      if (match.kind === 'malformed') return firstPage(c, { status: 400, id: c.req.param('id'), message: MALFORMED })
+      if (match.kind === 'unknown') return firstPage(c, { status: 404, id, message: UNKNOWN })
+      if (match.kind === 'found') return showTrace(c, match.traceId)
+      return c.html(candidatesPage(id, match.candidates, visitorOf(c).session), 300)
+    })
+    .get('/support/:id/events', onlyStaff, async (c) => {
       const { match } = await lookUp(c.req.param('id'))
-      c.header('cache-control', 'no-store')
+      if (match.kind !== 'found') return c.json({ error: { code: 'trace_not_found', message: UNKNOWN } }, 404)
+      const { name, isHere } = visitorOf(c)
+      audit.write(name, 'watch', match.traceId)
+      return live(c, match.traceId, isHere)
+    })
+    .post('/support/:id/keep', onlyStaff, onlyOwnForms, async (c) => {
+      const { match } = await lookUp(c.req.param('id'))
+      if (match.kind !== 'found') return firstPage(c, { status: 404, id: c.req.param('id'), message: UNKNOWN })
+      audit.write(visitorOf(c).name, 'keep', match.traceId)
+      await store.keep(match.traceId)
+      parts.onKept()
+      return c.redirect(`/support/${match.traceId}`, 303)
+    })
+    .get('/api/traces/:id', onlyStaff, async (c) => {
+      const { match } = await lookUp(c.req.param('id'))
       if (match.kind === 'malformed') return c.json({ error: { code: 'trace_id_malformed', message: MALFORMED } }, 400)
       if (match.kind === 'unknown') return c.json({ error: { code: 'trace_not_found', message: UNKNOWN } }, 404)
       if (match.kind === 'ambiguous') {
         const message = 'More than one trace begins with these digits.'
         return c.json({ error: { code: 'trace_id_ambiguous', message, candidates: match.candidates } }, 409)
       }
+      audit.write(visitorOf(c).name, 'download', match.traceId)
       const { resourceSpans, truncated } = store.trace(match.traceId)
+      if (c.req.query('download') !== undefined) {
+        c.header('content-disposition', `attachment; filename="${match.traceId}.json"`)
+      }
       return c.json({ resourceSpans, ...(truncated ? { truncated } : {}) })
     })
+}
+
+const headers = secureHeaders({
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    styleSrc: ["'self'"],
+    scriptSrc: ["'self'"],
+    connectSrc: ["'self'"],
+    imgSrc: ['data:'],
+    formAction: ["'self'"],
+    baseUri: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
+  xFrameOptions: 'DENY',
+  // Not no-referrer: with it a browser sends our own forms with the Origin null, which is nobody's.
+  referrerPolicy: 'same-origin',
+  strictTransportSecurity: false,
+})
+
+const uncached: MiddlewareHandler = async (c, next) => {
+  await next()
+  c.res.headers.set('cache-control', 'no-store')
 }

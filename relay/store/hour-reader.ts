@@ -58,7 +58,7 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
   )
   const spansOf = db.prepare('SELECT spans FROM trace_request WHERE trace_id = ? AND request_id = ?')
   const receivedAt = db.prepare('SELECT received_at FROM request WHERE id = ?')
-  const latest = db.prepare('SELECT received_at, traces FROM request ORDER BY id DESC LIMIT ?')
+  const latest = db.prepare('SELECT received_at, traces FROM request WHERE id <= ? ORDER BY id DESC LIMIT ?')
   const lastId = db.prepare('SELECT max(id) AS id FROM request')
   const marks = db.prepare('SELECT reason, until FROM mark WHERE trace_id = ?')
   const allMarks = db.prepare('SELECT trace_id, reason, until FROM mark')
@@ -87,6 +87,18 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
       if (part.request > (parts.at(-1)?.request ?? 0)) parts.push(part)
     }
     return parts
+  }
+
+  /** The last request that came before a time. They are numbered as they came, so a few are looked at, not all. */
+  function lastBefore(before: number): number {
+    let [low, high] = [0, Number(lastId.get()?.id ?? 0)]
+    if (before === Number.POSITIVE_INFINITY) return high
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2)
+      if (Number(receivedAt.get(middle)?.received_at ?? 0) < before) low = middle
+      else high = middle - 1
+    }
+    return low
   }
 
   const reader = {
@@ -135,9 +147,18 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
     requestIdsOf: (traceId: string, upTo: number, limit: number) =>
       partsOf(traceId, upTo, limit).map(({ request }) => request),
 
-    /** The newest requests, newest first: when each came, and the traces it has spans of. */
-    latest(limit: number): { receivedAt: number; traces: Uint8Array }[] {
-      return latest.all(limit).map((row) => ({ receivedAt: Number(row.received_at), traces: row.traces as Uint8Array }))
+    /** The newest requests that came before a time, newest first: when each came, and the traces it has spans of. */
+    latest(limit: number, before: number): { receivedAt: number; traces: Uint8Array }[] {
+      return latest
+        .all(lastBefore(before), limit)
+        .map((row) => ({ receivedAt: Number(row.received_at), traces: row.traces as Uint8Array }))
+    },
+
+    /** How many requests, `limit` at most, have spans of a trace, and when the last of them came; 0 for never. */
+    arrivals(traceId: string, limit: number): { requests: number; lastAt: number } {
+      const parts = partsOf(traceId, Number.MAX_SAFE_INTEGER, limit)
+      const last = parts.at(-1)
+      return { requests: parts.length, lastAt: last ? Number(receivedAt.get(last.request)?.received_at ?? 0) : 0 }
     },
 
     /** The number of the newest request; 0 before the first. */

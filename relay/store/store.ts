@@ -107,6 +107,7 @@ export function openStore(
     each: (read) => readEach([...hours], read),
     eachBackwards: (read) => readEach(hours.toReversed(), read),
     windowMs: terms.retentionMs,
+    keptMs: terms.keptMs,
   })
 
   function openKept(): DatabaseSync {
@@ -262,6 +263,8 @@ export function openStore(
     find: lookUp.find,
     trace: lookUp.trace,
     recent: lookUp.recent,
+    failed: lookUp.failed,
+    arrivals: lookUp.arrivals,
     markOf: lookUp.markOf,
     stay: (traceId: string): Stay | undefined => lookUp.stay(traceId, now()),
 

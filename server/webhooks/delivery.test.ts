@@ -6,6 +6,7 @@ import { Webhook } from 'standardwebhooks'
 import { expect, it } from 'vitest'
 import { toolchainPath } from '../../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../../ops/stack.ts'
+import { asSupport } from '../../ops/support.ts'
 import { layOut } from '../../relay/console/waterfall.ts'
 
 const RUN = '0123456789abcdef0123456789abcdef'
@@ -64,9 +65,16 @@ it('a message that a killed server was sending is sent by the next one, in a tra
       })
       .toBe('taken')
     await expect
-      .poll(async () => (await fetch(`${stack.relayUrl}/api/traces/${line?.trace_id}`)).status, { timeout: 5_000 })
+      .poll(
+        async () =>
+          (await fetch(`${stack.relayUrl}/api/traces/${line?.trace_id}`, { headers: asSupport(stack.relayUrl) }))
+            .status,
+        { timeout: 5_000 },
+      )
       .toBe(200)
-    const trace = await (await fetch(`${stack.relayUrl}/api/traces/${line?.trace_id}`)).json()
+    const trace = await (
+      await fetch(`${stack.relayUrl}/api/traces/${line?.trace_id}`, { headers: asSupport(stack.relayUrl) })
+    ).json()
     expect(layOut(trace).rows).toMatchObject([
       {
         name: 'webhook',
