@@ -81,7 +81,7 @@ export const METRICS = {
     name: 'http_server_request_duration_seconds',
     help: 'Seconds from a request to the end of its answer, streams included.',
     type: 'histogram',
-    labels: { http_request_method: METHODS, http_route: 20, http_response_status_code: STATUSES, synthetic: SYNTHETIC },
+    labels: { http_request_method: METHODS, http_route: 32, http_response_status_code: STATUSES, synthetic: SYNTHETIC },
     buckets: HTTP_SECONDS,
   },
   httpActive: {

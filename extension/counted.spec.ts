@@ -3,6 +3,7 @@ import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { type Sample, scrape, sumOf } from '../fixtures/metrics/scraped.ts'
 import { endOfRun } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
+import { asSupport } from '../ops/support.ts'
 import { anotherStack, test } from './journey.ts'
 
 test('every run counts, though none of them has sent a span: those that work, fail and are cancelled', async ({
@@ -55,7 +56,7 @@ test('every run counts, though none of them has sent a span: those that work, fa
       ({ name, labels }) => name === 'pass_e2e_duration_seconds_bucket' && labels.outcome === 'ok',
     )
     const traceId = points.find(({ exemplar }) => exemplar)?.exemplar?.trace_id ?? ''
-    const found = await fetch(`${stack.relayUrl}/api/traces/${traceId}`)
+    const found = await fetch(`${stack.relayUrl}/api/traces/${traceId}`, { headers: asSupport(stack.relayUrl) })
     expect(found.status).toBe(200)
     expect(await found.text()).toContain('"compile"')
   } finally {

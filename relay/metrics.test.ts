@@ -6,6 +6,7 @@ import { encode } from './otlp.ts'
 import { startRelay, stop } from './running-relay.ts'
 import {
   AS_SERVICE,
+  AS_STAFF,
   deadAddress,
   listen,
   SERVICE_KEY,
@@ -92,7 +93,7 @@ test('Every request is counted by its route, whatever became of it; paths are no
   const ask = async (path: string, init: RequestInit = {}) => (await fetch(relay.url + path, init)).arrayBuffer()
   await ask(`/runs/${TRACE_ID}/events`)
   await ask(`/runs/${TRACE_ID}/resume.pdf`, { headers: { authorization: 'Bearer x' } })
-  await ask('/support')
+  await ask('/support', { headers: AS_STAFF })
   await ask('/support/console.css')
   await ask('/wp-admin/1234')
   await ask('/generate', { method: 'POST', headers: { origin: 'https://pages.example' } })

@@ -8,6 +8,7 @@ import { type Sample, scrape, sumOf } from '../fixtures/metrics/scraped.ts'
 import { METRICS } from '../metric-names.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
+import { asSupport } from '../ops/support.ts'
 import { FAILURE_CODES } from './contract.ts'
 import { PDF_CHECKS } from './pdf.ts'
 
@@ -171,7 +172,9 @@ it('Every run counts once in all that counts runs: those that work, fail, are ca
   expect(exemplars.some(({ exemplar }) => exemplar?.trace_id === done[2])).toBe(true)
   // The checks' spans say so, every one of relay and server; a person's do not.
   const typesOf = async (id: string) => {
-    const { resourceSpans } = await (await fetch(`${stack.relayUrl}/api/traces/${id}`)).json()
+    const { resourceSpans } = await (
+      await fetch(`${stack.relayUrl}/api/traces/${id}`, { headers: asSupport(stack.relayUrl) })
+    ).json()
     const spans = (resourceSpans as { scopeSpans: { spans: object[] }[] }[]).flatMap(({ scopeSpans }) =>
       scopeSpans.flatMap(({ spans }) => spans),
     )
