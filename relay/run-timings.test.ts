@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { type Sample, scrape, sumOf } from '../fixtures/metrics/scraped.ts'
 import { readTimings } from './run-timings.ts'
 import { startRelay } from './running-relay.ts'
-import { asInstall, deadAddress, listen, SYNTHETIC_KEY, temporaryPath } from './sample-run.ts'
+import { AS_STAFF, asInstall, deadAddress, listen, SYNTHETIC_KEY, temporaryPath } from './sample-run.ts'
 
 const PDF = Buffer.from('%PDF-1.7 and so on')
 
@@ -103,7 +103,7 @@ test('A check’s runs are counted apart', async () => {
   await runs.fetchPdf(id, 'elapsed=12000', check)
   const samples = await runs.scrape()
   expect([runCount(samples, 'ok', 'true'), runCount(samples, 'ok')]).toEqual([1, 0])
-  const spans = await (await fetch(`${runs.url}/api/traces/${id}`)).json()
+  const spans = await (await fetch(`${runs.url}/api/traces/${id}`, { headers: AS_STAFF })).json()
   const types = [...JSON.stringify(spans).matchAll(/"user_agent.synthetic.type","value":\{"stringValue":"(\w+)"/g)]
   // Both requests, as they came and as they went on.
   expect(types.map(([, type]) => type)).toEqual(['test', 'test', 'test', 'test'])
