@@ -158,7 +158,8 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
       if (synthetic !== undefined) accept(c, synthetic)
       charge(holdersOf(c, { synthetic }), 'registrations', 1)
       c.header('cache-control', 'no-store')
-      return c.json(await tokens.issue({ id: randomUUID(), synthetic }), 201)
+      // All that register with a check's key are one install: a run that is asked for again by its ID is found again.
+      return c.json(await tokens.issue({ id: synthetic ?? randomUUID(), synthetic }), 201)
     })
     .post('/installs/refresh', async (c) => {
       const install = await tokens.installOf(await refreshTokenIn(c), 'refresh')
