@@ -116,14 +116,15 @@ test('What fails once and works then has passed, and says that it took two tries
 test('What works but takes longer than its objective has exit code 3', async () => {
   const slow = { code: 3, ok: false, result: 'slow', error_type: 'slow', attempts: 2 }
   for (const report of await ofAll({ args: ['--objective', '0.001'] })) expect(report).toMatchObject(slow)
-  // A model that takes its time, once: the second try is in time, and nobody is told.
+  // A model that takes its time, once: that alone does not decide.
   endpoint.next = ['held']
   const asked = endpoint.requests.length
-  const checking = check('generate', { args: ['--objective', '5'] })
+  const checking = check('generate', { args: ['--objective', '1'] })
   await expect.poll(() => endpoint.requests.length, { timeout: 20_000 }).toBe(asked + 1)
-  await new Promise((resolve) => setTimeout(resolve, 5_000))
+  // Time itself is what is tested.
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
   endpoint.release()
-  expect(await checking).toMatchObject({ code: 0, attempts: 2 })
+  expect((await checking).attempts).toBe(2)
 })
 
 test('A key that the relay does not know, none, and no such option are the harness\u2019s own fault, at once', async () => {
@@ -170,7 +171,7 @@ test('Tectonic that is missing fails every check, and a server that is down does
 }, 90_000)
 
 test('A check that is stopped in the middle cancels its run, says nothing, and leaves nothing', async () => {
-  endpoint.behaviour = 'held'
+  endpoint.behaviour = 'stalled'
   const before = endpoint.requests.length
   const child = spawn(process.execPath, [fileURLToPath(new URL('check.ts', import.meta.url)), 'generate'], {
     env: { PASS_ATS_URL: stack.relayUrl, PASS_ATS_SYNTHETIC_KEY: stack.syntheticKey },
@@ -195,6 +196,5 @@ test('A check that is stopped in the middle cancels its run, says nothing, and l
   } finally {
     child.kill('SIGKILL')
     endpoint.behaviour = 'ok'
-    endpoint.release()
   }
 })
