@@ -12,7 +12,7 @@ export async function assertPdf(bytes: Uint8Array, { words, maxPages }: { words:
 }
 
 async function read(bytes: Uint8Array): Promise<{ totalPages: number; text: string }> {
-  const document = await getDocumentProxy(new Uint8Array(bytes)).catch((cause) => {
+  const document = await getDocumentProxy(new Uint8Array(bytes), { verbosity: 0 }).catch((cause) => {
     throw new CheckFailed('pdf_unreadable', { cause })
   })
   try {
