@@ -85,7 +85,7 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
     throw new Refused(`quota_${level}`, exceeded)
   }
 
-  /** Whose quotas a request counts for; of a check, none but its own, by its key: its installs are many. */
+  /** Whose quotas a request counts for; of a check, none but its own, by its key. */
   function holdersOf(c: Context, { id, synthetic }: Partial<Install>): Holders {
     if (synthetic !== undefined) return { synthetic }
     return { ...(id === undefined ? {} : { install: id }), address: from(c), overall: '' }
