@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { expect, it } from 'vitest'
+import { readConfig as readSyntheticsConfig } from './ops/synthetics/config.ts'
 import { readConfig as readRelayConfig } from './relay/config.ts'
 import { readConfig as readServerConfig } from './server/config.ts'
 
@@ -26,15 +27,19 @@ function readBy(read: Read, env: Record<string, string>): string[] {
 
 const relay = readBy(readRelayConfig, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.example' })
 const server = readBy(readServerConfig, { SERVER_KEY: 'x'.repeat(32) })
+const synthetics = readBy(readSyntheticsConfig, {})
 
-it('.env.example has every variable that relay and server read, and no other', () => {
+it('.env.example has every variable that relay, server and synthetic checks read, and no other', () => {
   expect(relay).toContain('RELAY_SECRETS')
   expect(server).toContain('LLM_MODEL')
-  expect(Object.keys(example).sort()).toEqual([...new Set([...relay, ...server, ...READ_BY_THE_SDK])].sort())
+  expect(Object.keys(example).sort()).toEqual(
+    [...new Set([...relay, ...server, ...synthetics, ...READ_BY_THE_SDK])].sort(),
+  )
 })
 
 it('.env.example is what holds without it', () => {
   expect(readRelayConfig(example)).toEqual(readRelayConfig({}))
+  expect(readSyntheticsConfig(example)).toEqual(readSyntheticsConfig({}))
   // Which it must not have: a key that everybody can read here is none.
   const key = { SERVER_KEY: 'x'.repeat(32) }
   expect(() => readServerConfig(example)).toThrow('SERVER_KEY')

@@ -413,7 +413,7 @@ export const METRICS = {
   },
   syntheticDuration: {
     name: 'pass_synthetic_duration_seconds',
-    help: 'Seconds that the last run of a synthetic check took.',
+    help: 'Seconds that a person would have waited in the last run of a synthetic check that worked.',
     type: 'gauge',
     labels: { check: ['generate', 'compile', 'e2e'] },
   },

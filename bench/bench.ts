@@ -20,6 +20,7 @@ import { benchRuns } from './runs.ts'
 import { benchSize } from './size.ts'
 import { benchStream } from './stream.ts'
 import { benchSurvive } from './survive.ts'
+import { benchSynthetics } from './synthetics.ts'
 import { benchTracer } from './tracer.ts'
 import { benchUpload } from './upload.ts'
 
@@ -78,6 +79,11 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   outage: {
     about: 'a backend that is away for --runs seconds, impatient, then refuses a batch: what arrives, who notices',
     run: benchOutage,
+    runs: 60,
+  },
+  synthetics: {
+    about: 'synthetic checks for --runs minutes on busy cores: how many failed of a stack that works, what they left',
+    run: benchSynthetics,
     runs: 60,
   },
   stream: {

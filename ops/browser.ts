@@ -65,21 +65,27 @@ export interface Browser {
  */
 export async function launchBrowser(executablePath: string, profile?: string): Promise<Browser> {
   const userDataDir = profile ?? (await mkdtemp(join(tmpdir(), 'pass-ats-browser-')))
-  const context = await chromium.launchPersistentContext(userDataDir, {
-    executablePath,
-    // Playwright's own headless mode is another program, which knows no extensions.
-    headless: false,
-    viewport: { width: 1280, height: 800 },
-    // Signals are ours to act on, in our own order.
-    handleSIGINT: false,
-    handleSIGTERM: false,
-    handleSIGHUP: false,
-    args: [...CHROMIUM_FLAGS, `--disable-extensions-except=${EXTENSION_DIR}`, `--load-extension=${EXTENSION_DIR}`],
-  })
+  const remove = () => rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
+  const context = await chromium
+    .launchPersistentContext(userDataDir, {
+      executablePath,
+      // Playwright's own headless mode is another program, which knows no extensions.
+      headless: false,
+      viewport: { width: 1280, height: 800 },
+      // Signals are ours to act on, in our own order.
+      handleSIGINT: false,
+      handleSIGTERM: false,
+      handleSIGHUP: false,
+      args: [...CHROMIUM_FLAGS, `--disable-extensions-except=${EXTENSION_DIR}`, `--load-extension=${EXTENSION_DIR}`],
+    })
+    .catch(async (error) => {
+      await remove()
+      throw error
+    })
   const close = async () => {
     forget()
     await context.close()
-    await rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
+    await remove()
   }
   const forget = closeOnSignal(close)
   await serveBundledPostings(context)

@@ -151,15 +151,19 @@ export async function wholeTrace(relayUrl: string, traceId: string): Promise<Wat
   }
 }
 
-/** The PDF as it lies in the browser. */
-async function keepPdf(browser: Browser, runId: string, distDir: string): Promise<string> {
+/** The PDF as it lies in the browser. Throws when it does not. */
+export async function deliveredPdf(browser: Browser, runId: string): Promise<Uint8Array> {
   const base64 = await browser.worker.evaluate(async (id) => {
     const stored = await (await caches.open('resumes')).match(`https://resume.invalid/${id}`)
     return (await stored?.bytes())?.toBase64()
   }, runId)
   if (!base64) throw new Error('The PDF is not in the browser.')
+  return Buffer.from(base64, 'base64')
+}
+
+async function keepPdf(browser: Browser, runId: string, distDir: string): Promise<string> {
   await mkdir(distDir, { recursive: true })
   const path = join(distDir, `${runId}.pdf`)
-  await writeFile(path, Buffer.from(base64, 'base64'))
+  await writeFile(path, await deliveredPdf(browser, runId))
   return path
 }

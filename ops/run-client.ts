@@ -45,7 +45,8 @@ export async function newRunClient(relayUrl: string): Promise<RunClient> {
   return client
 }
 
-async function readEvents(response: Response): Promise<RunEvent[]> {
+/** Events of a stream, to its end. Throws when it has none. */
+export async function readEvents(response: Response): Promise<RunEvent[]> {
   const text = await response.text()
   const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data = '']) => RunEvent.parse(JSON.parse(data)))
   const last = events.at(-1)

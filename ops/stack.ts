@@ -151,7 +151,7 @@ export async function startTemporaryStack(
 /** Node's arguments for either process. */
 export function argumentsOf(name: 'relay' | 'server', entry = `${name}/main.ts`): string[] {
   // What the relay makes lives as long as one request: more room for the young would only be filled.
-  const young = name === 'relay' ? ['--max-semi-space-size=4'] : []
+  const young = name === 'relay' ? ['--max-semi-space-size=2'] : []
   return [...young, '--import', `./${name}/telemetry.ts`, entry]
 }
 

@@ -1,11 +1,12 @@
 /** `npm start`: sets up what is missing, starts relay and server, shows one run, and stays up until Ctrl-C. */
 
 import { once } from 'node:events'
+import { rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { EXTENSION_DIR } from './browser.ts'
-import { exitOnSignals, isClosing } from './closing.ts'
+import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
 import { demonstrate } from './demonstration.ts'
 import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
@@ -13,6 +14,7 @@ import { Progress, SetupError } from './setup/progress.ts'
 import { setUpToolchain, toolchainPath } from './setup/toolchain.ts'
 import { type Stack, startStack } from './stack.ts'
 import { DATA_DIR, signInLink } from './support.ts'
+import { LOCAL_KEY } from './synthetics/config.ts'
 import { drawWaterfall, duration } from './terminal-waterfall.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -63,6 +65,7 @@ async function start() {
     return { value, shown: `${value.relayUrl}  ${value.serverUrl}` }
   })
   stack = started
+  await leaveKey(started.syntheticKey)
   for (const child of [started.relay, started.server]) {
     child.once('exit', (code) => {
       if (isClosing()) return
@@ -100,6 +103,13 @@ async function show(running: Stack, chromium: string) {
   console.log(`  PDF                        ${demonstration.pdfPath}`)
   const page = `/support/${demonstration.traceId}`
   console.log(`  Its trace                  ${await signInLink(running.relayUrl, page)}`)
+}
+
+/** For the synthetic checks of this user, as long as this stack is up. */
+async function leaveKey(key: string) {
+  await rm(LOCAL_KEY, { force: true })
+  await writeFile(LOCAL_KEY, `${key}\n`, { mode: 0o600 })
+  closeOnSignal(() => rm(LOCAL_KEY, { force: true }))
 }
 
 /** Throws an Error that says what to do when the port is taken. */

@@ -3,7 +3,8 @@
  *
  *     node ops/setup/bootstrap.mjs <script.ts> [arguments…]
  *
- * The only plain JavaScript here, because it is what runs before anything is installed: any Node from 18 on will do.
+ * Plain JavaScript, because it is what runs before anything is installed: any Node from 18 on will do. So are the
+ * synthetic checks' commands, which only lead here.
  * Not an npm `pre…` hook: those cannot change which Node the script after them runs on.
  */
 

@@ -14,9 +14,14 @@ const FIX = 'sudo apt-get install chromium   or   npx playwright install chromiu
  */
 export async function findChromium(progress: Progress): Promise<string> {
   return progress.step('Chromium', async (now) => {
-    const path = (await configured()) ?? (await onSystem()) ?? (await playwrights()) ?? (await installed(now))
+    const path = (await presentChromium()) ?? (await installed(now))
     return { value: path, shown: path }
   })
+}
+
+/** As {@link findChromium}, but undefined when there is none: installs nothing. */
+export async function presentChromium(): Promise<string | undefined> {
+  return (await configured()) ?? (await onSystem()) ?? (await playwrights())
 }
 
 async function configured(): Promise<string | undefined> {

@@ -85,7 +85,7 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
     throw new Refused(`quota_${level}`, exceeded)
   }
 
-  /** Whose quotas a request counts for; of a check, none but its own, by its key: its installs are many. */
+  /** Whose quotas a request counts for; of a check, none but its own, by its key. */
   function holdersOf(c: Context, { id, synthetic }: Partial<Install>): Holders {
     if (synthetic !== undefined) return { synthetic }
     return { ...(id === undefined ? {} : { install: id }), address: from(c), overall: '' }
@@ -158,7 +158,8 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
       if (synthetic !== undefined) accept(c, synthetic)
       charge(holdersOf(c, { synthetic }), 'registrations', 1)
       c.header('cache-control', 'no-store')
-      return c.json(await tokens.issue({ id: randomUUID(), synthetic }), 201)
+      // All that register with a check's key are one install: a run that is asked for again by its ID is found again.
+      return c.json(await tokens.issue({ id: synthetic ?? randomUUID(), synthetic }), 201)
     })
     .post('/installs/refresh', async (c) => {
       const install = await tokens.installOf(await refreshTokenIn(c), 'refresh')

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { sign } from 'hono/jwt'
 import { expect, test } from 'vitest'
 import { counting } from '../../fixtures/metrics/scraped.ts'
+import { INSTALL_HEADER } from '../../server/relay-contract.ts'
 import { createApp } from '../app.ts'
 import {
   AS_SERVICE,
@@ -45,6 +46,16 @@ test('A check registers with its key, and everything it asks for is told apart: 
   expect([await requests('true'), await requests('false')]).toEqual([1, 1])
   const attempts = (synthetic: string) => counted('pass_auth_attempts_total', { outcome: 'accepted', synthetic })
   expect([await attempts('true'), await attempts('false')]).toEqual([2, 1])
+})
+
+test('All that register with one key are one install, so that a run of a check is found again; people never are', async () => {
+  const { send, seen } = await relay()
+  for (const headers of [AS_CHECK, AS_CHECK, {}, {}]) {
+    await send('/generate', await asInstall(send('/installs', headers)), '{}')
+  }
+  const [check, again, person, other] = seen.map((headers) => headers[INSTALL_HEADER])
+  expect(check).toBe(again)
+  expect(new Set([check, person, other]).size).toBe(3)
 })
 
 test('A check whose token is renewed is still one', async () => {

@@ -10,7 +10,7 @@ import { JwtTokenSignatureMismatched } from 'hono/utils/jwt/types'
 import type { InstallAccess } from '../access-contract.ts'
 import { Refused } from './refusal.ts'
 
-/** Who a token is for: a random ID; of a synthetic check, also its name. */
+/** Who a token is for: a random ID; of a synthetic check its name, in place of it, too. */
 export interface Install {
   id: string
   synthetic: string | undefined
