@@ -10,6 +10,7 @@ import { type OpenAiEndpoint, startOpenAiEndpoint } from '../../fixtures/llm/ope
 import { scrape, sumOf } from '../../fixtures/metrics/scraped.ts'
 import { toolchainPath } from '../setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../stack.ts'
+import { asSupport } from '../support.ts'
 import type { CheckName } from './verdict.ts'
 
 const NAMES = ['generate', 'compile', 'e2e'] as const satisfies CheckName[]
@@ -72,7 +73,9 @@ test.each(NAMES)('%s-check passes against a stack that works, in one try, told a
     await counted('http_server_request_duration_seconds_count', { synthetic: 'true', http_route: route }),
   ).toBeGreaterThan(0)
   // The console knows what happened in it.
-  expect((await fetch(`${stack.relayUrl}/api/traces/${report.trace_id}`)).status).toBe(200)
+  expect(
+    (await fetch(`${stack.relayUrl}/api/traces/${report.trace_id}`, { headers: asSupport(stack.relayUrl) })).status,
+  ).toBe(200)
 })
 
 test.each(['generate', 'e2e'] as const)('%s-check twice with the same run ID does no second work', async (name) => {
