@@ -21,12 +21,12 @@ import { createProxy, type Deadlines } from './proxy.ts'
 import { identified, requestIdOf } from './request-id.ts'
 import { answerStatus, isExport } from './rpc-status.ts'
 import { createRunTimings, failedHere } from './run-timings.ts'
-import type { Store } from './store/store.ts'
+import type { Traces } from './store/traces.ts'
 import { TIMINGS_HEADER } from './timings-contract.ts'
 
 export interface Parts {
   access: Access
-  store: Store
+  store: Traces
   accept: Accept
   /** Undefined when nothing is to be forwarded. */
   forwarder: Forwarder | undefined
@@ -144,7 +144,7 @@ function told(log: Log): MiddlewareHandler {
   }
 }
 
-async function writable(store: Store): Promise<'writable' | 'unavailable'> {
+async function writable(store: Traces): Promise<'writable' | 'unavailable'> {
   try {
     await store.check()
     return 'writable'

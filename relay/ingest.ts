@@ -20,7 +20,7 @@ import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, encodingOf,
 import { createPlaces, createRoom } from './room.ts'
 import { scan } from './scan/scan.ts'
 import type { Scrubbed } from './scan/scrubber.ts'
-import type { Store } from './store/store.ts'
+import type { Traces } from './store/traces.ts'
 import { StoreUnavailable } from './store/writer-thread.ts'
 
 /** Largest accepted request after decompression: the limit that the specification recommends, 20 MiB. */
@@ -74,7 +74,7 @@ export type Accept = (body: IncomingBody, charge?: Charge) => Promise<Accepted>
 export type Charge = (spans: number) => void
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
-export function createAccept(store: Store, onStored: () => void): Accept {
+export function createAccept(store: Traces, onStored: () => void): Accept {
   const inPlace = createPlaces(MAX_SMALL_AT_ONCE)
   const inTurn = createTurns()
 

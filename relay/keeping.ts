@@ -4,14 +4,14 @@ import { RunId } from '../server/contract.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
 import { RETRY_AFTER_S } from './ingest.ts'
 import type { Log } from './log.ts'
-import type { Store } from './store/store.ts'
+import type { Traces } from './store/traces.ts'
 import { StoreUnavailable } from './store/writer-thread.ts'
 
 /** Nothing of a body is used, so that this is only what may be thrown away. */
 const MAX_BODY_BYTES = 4 * 1024
 
 export interface KeepingParts {
-  store: Store
+  store: Traces
   /** Makes the relay's own spans part of the store: they may be all there is of a trace. */
   flushSpans: () => Promise<void>
   /** Called when a trace is kept, and so is due. */

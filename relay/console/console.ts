@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Match } from '../store/look-up.ts'
-import type { Store } from '../store/store.ts'
+import type { Stay } from '../store/retention.ts'
+import type { Traces } from '../store/traces.ts'
 import { auditPage } from './audit-page.ts'
 import { diagnose } from './diagnosis.ts'
 import { createGate, type Gate, visitorOf } from './gate.ts'
@@ -23,7 +24,7 @@ const ARRIVING_MS = 60_000
 const AUDIT_LINES = 200
 
 export interface Console extends Gate {
-  store: Store
+  store: Traces
   /** Makes the relay's own spans part of the store. */
   flushSpans: () => Promise<void>
   /** Called when a trace is kept, and so is due. */
@@ -52,38 +53,40 @@ export function createConsole(parts: Console): Hono {
     const id = input.replace(/[\s-]/g, '').toLowerCase()
     if (!/^[0-9a-f]{8,32}$/.test(id)) return { id, match: { kind: 'malformed' } }
     await flushSpans()
-    return { id, match: store.find(id) }
+    return { id, match: await store.find(id) }
   }
 
-  function firstPage(
+  async function firstPage(
     c: Context,
     problem?: { status: 400 | 404; id: string; message: string },
-  ): Response | Promise<Response> {
+  ): Promise<Response> {
     const { name, session } = visitorOf(c)
     audit.write(name, 'list')
     const question = questionIn(problem ? {} : c.req.query())
-    const answer = findRuns(store, summaries, question)
-    const view = { session, question, answer, stayOf: store.stay, nowMs: now() }
+    const answer = await findRuns(store, summaries, question)
+    const stays = new Map<string, Stay | undefined>()
+    for (const { traceId } of answer.runs) stays.set(traceId, await store.stay(traceId))
+    const view = { session, question, answer, stays, limits: store.limits, nowMs: now() }
     return c.html(lookUpPage({ ...view, ...(problem ? { problem } : {}) }), problem?.status ?? 200)
   }
 
-  function showTrace(c: Context, traceId: string): Response | Promise<Response> {
+  async function showTrace(c: Context, traceId: string): Promise<Response> {
     const { name, session } = visitorOf(c)
     audit.write(name, 'look-up', traceId)
-    const trace = store.trace(traceId)
+    const trace = await store.trace(traceId)
     const { truncated } = trace
     const waterfall = layOut(trace)
-    const arriving = now() - store.arrivals(traceId).lastAt < ARRIVING_MS
+    const arriving = now() - (await store.arrivals(traceId)).lastAt < ARRIVING_MS
     const diagnosis = diagnose(waterfall, { arriving, truncated })
     const { state, code } = diagnosis
     return c.html(
       tracePage({
         ...{ traceId, waterfall, diagnosis, session, truncated, links, runbooks },
-        stay: store.stay(traceId),
+        stay: await store.stay(traceId),
         nowMs: now(),
         live: arriving && (state === 'running' || state === 'open'),
-        occurrences: code && state === 'failed' ? summaries.occurrences(code, BUDGET_MS.occurrences) : undefined,
-        usual: summaries.usual(BUDGET_MS.usual),
+        occurrences: code && state === 'failed' ? await summaries.occurrences(code, BUDGET_MS.occurrences) : undefined,
+        usual: await summaries.usual(BUDGET_MS.usual),
         maxRows: c.req.query('rows') === 'all' ? ROWS.all : ROWS.first,
       }),
     )
@@ -138,7 +141,7 @@ export function createConsole(parts: Console): Hono {
         return c.json({ error: { code: 'trace_id_ambiguous', message, candidates: match.candidates } }, 409)
       }
       audit.write(visitorOf(c).name, 'download', match.traceId)
-      const { resourceSpans, truncated } = store.trace(match.traceId)
+      const { resourceSpans, truncated } = await store.trace(match.traceId)
       if (c.req.query('download') !== undefined) {
         c.header('content-disposition', `attachment; filename="${match.traceId}.json"`)
       }

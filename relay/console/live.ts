@@ -1,7 +1,7 @@
 /** A run that is looked at while it goes on: an event whenever more of it has come. */
 import type { Context } from 'hono'
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
-import type { Store } from '../store/store.ts'
+import type { Traces } from '../store/traces.ts'
 
 /** How often the store is asked; nothing of the trace is read for it. */
 const EVERY_MS = 1_000
@@ -12,7 +12,7 @@ const HEARTBEAT_EVERY = 15
 const MAX_STREAMS = 100
 
 export interface Live {
-  store: Store
+  store: Traces
   flushSpans: () => Promise<void>
   /** Aborted when the relay stops. */
   shutdown: AbortSignal
@@ -22,12 +22,12 @@ export function createLive({ store, flushSpans, shutdown }: Live) {
   let streams = 0
 
   async function watch(stream: SSEStreamingApi, traceId: string, isHere: () => boolean): Promise<void> {
-    let seen = store.arrivals(traceId).requests
+    let seen = (await store.arrivals(traceId)).requests
     for (let tick = 1; tick * EVERY_MS <= LONGEST_MS; tick += 1) {
       await pause(EVERY_MS, shutdown)
       if (stream.aborted || shutdown.aborted || !isHere()) return
       await flushSpans()
-      const { requests } = store.arrivals(traceId)
+      const { requests } = await store.arrivals(traceId)
       if (requests !== seen) await stream.writeSSE({ event: 'changed', data: String(requests) })
       else if (tick % HEARTBEAT_EVERY === 0) await stream.write(':\n\n')
       seen = requests

@@ -13,7 +13,9 @@ export interface LookUp {
   session: Session | undefined
   question: Question
   answer: Answer
-  stayOf: (traceId: string) => Stay | undefined
+  stays: ReadonlyMap<string, Stay | undefined>
+  /** What cannot be looked up here, in sentences. */
+  limits: string
   nowMs: number
   /** Why the ID that was typed led nowhere. */
   problem?: { id: string; message: string }
@@ -22,7 +24,7 @@ export interface LookUp {
 const STEPS = ['extract', 'generate', ...SERVER_STAGES, 'deliver']
 
 /** The look-up page. */
-export function lookUpPage({ session, question, answer, stayOf, nowMs, problem }: LookUp): Html {
+export function lookUpPage({ session, question, answer, stays, limits, nowMs, problem }: LookUp): Html {
   const { runs, examined, olderThan } = answer
   return page(
     { title: 'Look up a run', session },
@@ -30,8 +32,9 @@ export function lookUpPage({ session, question, answer, stayOf, nowMs, problem }
 ${problem ? html`<p class="notice" role="alert">${problem.message}</p>` : ''}
 ${lookUpForm(problem?.id)}
 <h2 id="runs">Runs</h2>
+${limits === '' ? '' : html`<p class="hint">${limits}</p>`}
 ${filterForm(question)}
-${runs.length > 0 ? html`<ul class="runs" aria-labelledby="runs">${runs.map((run) => listedRun(run, stayOf(run.traceId), nowMs))}</ul>` : ''}
+${runs.length > 0 ? html`<ul class="runs" aria-labelledby="runs">${runs.map((run) => listedRun(run, stays.get(run.traceId), nowMs))}</ul>` : ''}
 ${runs.length === 0 ? html`<p class="hint">${examined === 0 ? 'Nothing yet. A run appears here with its first span.' : `None of the newest ${examined} runs is like that.`}</p>` : ''}
 ${olderThan === undefined ? '' : html`<p><a href="/support?${queryOf(question, olderThan)}" rel="next">Older runs</a> <span class="hint">${examined} were looked at.</span></p>`}`,
   )

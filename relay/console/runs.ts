@@ -1,5 +1,5 @@
 /** Which runs the first page lists: the newest, or those that a question in the URL asks for. */
-import type { Store } from '../store/store.ts'
+import type { Traces } from '../store/traces.ts'
 import type { State } from './diagnosis.ts'
 import type { Summaries, Summary } from './summaries.ts'
 
@@ -59,23 +59,16 @@ function timeIn(text: string): number | undefined {
  * What failed is found by the marks that failures leave; everything else by going through the newest requests. Both stop
  * after so many runs, and say so.
  */
-export function findRuns(store: Store, summaries: Summaries, question: Question): Answer {
+export async function findRuns(store: Traces, summaries: Summaries, question: Question): Promise<Answer> {
   const { outcome, step, code, version, from = 0, to = LAST_MS } = question
   const onlyFailed = outcome === 'failed' || (outcome === undefined && (step !== '' || code !== ''))
   const found = onlyFailed
-    ? store.failed(from, to, EXAMINED)
-    : store
-        .recent(EXAMINED, to)
+    ? await store.failed(from, to, EXAMINED)
+    : (await store.recent(EXAMINED, to))
         .filter(({ lastSeen }) => lastSeen >= from)
         .map(({ traceId, lastSeen }) => ({ traceId, at: lastSeen }))
-  const read = new Map(
-    summaries
-      .some(
-        found.map(({ traceId }) => traceId),
-        BUDGET_MS,
-      )
-      .map((summary) => [summary.traceId, summary]),
-  )
+  const ids = found.map(({ traceId }) => traceId)
+  const read = new Map((await summaries.some(ids, BUDGET_MS)).map((summary) => [summary.traceId, summary]))
   const asks = outcome !== undefined || step !== '' || code !== '' || version !== ''
   const runs: ListedRun[] = []
   let examined = 0

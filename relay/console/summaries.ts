@@ -2,7 +2,7 @@
  * What became of many runs, in a line each. Nothing is counted when spans arrive: a run is read when somebody looks, and
  * remembered. So a page has a budget of time, and says how far it came; the next one goes on from there.
  */
-import type { Store } from '../store/store.ts'
+import type { Traces } from '../store/traces.ts'
 import { type Diagnosis, diagnose, type State } from './diagnosis.ts'
 import { layOut, type Row } from './waterfall.ts'
 
@@ -52,16 +52,16 @@ export function stepKey({ service, name }: Pick<Row, 'service' | 'name'>): strin
   return `${service}\n${name}`
 }
 
-export function createSummaries(store: Store, now: () => number) {
+export function createSummaries(store: Traces, now: () => number) {
   /** The one that was not asked for longest comes first. */
   const known = new Map<string, { summary: Summary; readAt: number }>()
 
   let lately: { at: number; usual: ReadonlyMap<string, number> } = { at: Number.NEGATIVE_INFINITY, usual: new Map() }
 
-  function of(traceId: string): Summary {
+  async function of(traceId: string): Promise<Summary> {
     const before = remembered(traceId)
     if (before) return before
-    const trace = store.trace(traceId, MOST)
+    const trace = await store.trace(traceId, MOST)
     const waterfall = layOut(trace)
     const diagnosis = diagnose(waterfall, { arriving: false, truncated: trace.truncated })
     const steps = new Map<string, number>()
@@ -94,11 +94,11 @@ export function createSummaries(store: Store, now: () => number) {
   }
 
   /** Summaries in the same order until `budgetMs` of work is done; those that are remembered cost nothing. */
-  function some(traceIds: readonly string[], budgetMs: number): Summary[] {
+  async function some(traceIds: readonly string[], budgetMs: number): Promise<Summary[]> {
     const until = performance.now() + budgetMs
     const summaries: Summary[] = []
     for (const id of traceIds) {
-      const summary = remembered(id) ?? (performance.now() < until ? of(id) : undefined)
+      const summary = remembered(id) ?? (performance.now() < until ? await of(id) : undefined)
       if (summary) summaries.push(summary)
     }
     return summaries
@@ -108,21 +108,21 @@ export function createSummaries(store: Store, now: () => number) {
     some,
 
     /** Of the failed runs of the last hour, the newest first, as many as `budgetMs` allows. */
-    occurrences(code: string, budgetMs: number): Occurrences {
-      const failed = store.failed(now() - HOUR_MS, now() + HOUR_MS, MAX_FAILED)
+    async occurrences(code: string, budgetMs: number): Promise<Occurrences> {
+      const failed = await store.failed(now() - HOUR_MS, now() + HOUR_MS, MAX_FAILED)
       const times = new Map(failed.map(({ traceId, at }) => [traceId, at]))
-      const read = some([...times.keys()], budgetMs)
+      const read = await some([...times.keys()], budgetMs)
       const same = read.filter((summary) => summary.code === code).map(({ traceId }) => times.get(traceId) ?? 0)
       const since = same.length > 0 ? Math.min(...same) : undefined
       return { times: same.length, since, failed: failed.length, read: read.length }
     },
 
     /** How long each step usually takes: the median of recent runs that did not fail, as of some seconds ago. */
-    usual(budgetMs: number): ReadonlyMap<string, number> {
+    async usual(budgetMs: number): Promise<ReadonlyMap<string, number>> {
       if (now() - lately.at < USUAL_MS) return lately.usual
-      const ids = store.recent(USUAL_RUNS).map(({ traceId }) => traceId)
+      const ids = (await store.recent(USUAL_RUNS)).map(({ traceId }) => traceId)
       const times = new Map<string, number[]>()
-      for (const { state, truncated, steps } of some(ids, budgetMs)) {
+      for (const { state, truncated, steps } of await some(ids, budgetMs)) {
         if (truncated || (state !== 'done' && state !== 'open')) continue
         for (const [key, ms] of steps) times.set(key, [...(times.get(key) ?? []), ms])
       }

@@ -246,6 +246,9 @@ export function openStore(
   })
 
   return {
+    shared: false,
+    limits: '',
+
     /** Resolves when the request is on disk. Rejects with {@link StoreUnavailable}; then nothing of it was kept. */
     append(request: NewRequest): Promise<void> {
       if (writer.isClosed()) return Promise.reject(new StoreUnavailable('The store is closed.'))
