@@ -10,6 +10,7 @@ import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
 import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
 import { findFirefox } from './setup/firefox.ts'
+import { findNginx } from './setup/nginx.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findPrometheus } from './setup/prometheus.ts'
 import { findPdftotext, setUpToolchain } from './setup/toolchain.ts'
@@ -49,6 +50,7 @@ async function test() {
   await setUpToolchain(progress)
   await findPdftotext(progress)
   await findPrometheus(progress)
+  await findNginx(progress)
   const chromium = await findChromium(progress)
   const firefox = await findFirefox(progress)
   await buildExtension(progress)
