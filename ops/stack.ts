@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { closeOnSignal } from './closing.ts'
 import { startedHere } from './support.ts'
+import { enterInLedger } from './trace-ledger.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -137,11 +138,15 @@ export async function startTemporaryStack(
 ): Promise<Stack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'pass-ats-stack-'))
   const remove = () => rm(dataDir, { recursive: true, force: true })
+  const afterwards = async () => {
+    await enterInLedger(join(dataDir, 'relay'))
+    await remove()
+  }
   try {
     const ports = { relayPort: 0, serverPort: 0 }
     const paths = { dataDir, distDir: join(dataDir, 'dist') }
     const env = { ...AT_ONCE, ...options.env }
-    return await startStack({ ...paths, ...ports, afterwards: remove, ...options, env })
+    return await startStack({ ...paths, ...ports, afterwards, ...options, env })
   } catch (error) {
     await remove()
     throw error

@@ -24,7 +24,7 @@ import {
 } from '@opentelemetry/sdk-trace-base'
 import { ClosedListProcessor } from '../closed-list.ts'
 import {
-  ATTR_ERROR_TYPE,
+  ATTR_HTTP_RESPONSE_STATUS_CODE,
   RESOURCE_SERVICE_INSTANCE_ID,
   RESOURCE_SERVICE_NAME,
   RESOURCE_SERVICE_VERSION,
@@ -87,10 +87,10 @@ const sdk = new NodeSDK({
       disableOutgoingRequestInstrumentation: true,
       // Not ingest, health or look-up, and no preflights: only what is part of a run.
       ignoreIncomingRequestHook: (request) => !isProxied(request.method, request.url),
-      // The response was never begun, so the status 200 that stands in it by default was never sent.
+      // Who left before the response was begun: the status 200 that stands in it by default was never sent.
       applyCustomAttributesOnSpan: (span, _request, response) => {
         if ('headersSent' in response && !response.headersSent)
-          span.setAttribute(ATTR_ERROR_TYPE, 'client_disconnected')
+          span.setAttributes({ [ATTR_HTTP_RESPONSE_STATUS_CODE]: undefined })
       },
     },
   }),

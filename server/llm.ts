@@ -122,7 +122,7 @@ export class Llm {
       try {
         return await work(new Conversation(this.#client, this.#options, this.#breaker, patience))
       } finally {
-        patience.rest()
+        patience.end()
       }
     }
     return this.#turns.run(talk, { signal, onQueued })

@@ -2,11 +2,18 @@
 
 import { Failure } from './failure.ts'
 
+/** AbortSignal.timeout's reason has a number for a code, and that would be the request's error.type. */
+class DeadlineExceeded extends Error {
+  override name = 'DeadlineExceeded'
+  code = 'deadline_exceeded'
+}
+
 export class Patience {
   /** Aborts with the caller, at the deadline, and after too long a silence. */
   readonly signal: AbortSignal
   readonly #silence = new AbortController()
-  readonly #deadline: AbortSignal
+  readonly #deadline = new AbortController()
+  readonly #late: NodeJS.Timeout
   readonly #caller: AbortSignal
   readonly #idleTimeoutMs: number
   #timer: NodeJS.Timeout | undefined
@@ -14,8 +21,8 @@ export class Patience {
   constructor({ timeoutMs, idleTimeoutMs }: { timeoutMs: number; idleTimeoutMs: number }, caller: AbortSignal) {
     this.#idleTimeoutMs = idleTimeoutMs
     this.#caller = caller
-    this.#deadline = AbortSignal.timeout(timeoutMs)
-    this.signal = AbortSignal.any([caller, this.#deadline, this.#silence.signal])
+    this.#late = setTimeout(() => this.#deadline.abort(new DeadlineExceeded('No answer in time.')), timeoutMs)
+    this.signal = AbortSignal.any([caller, this.#deadline.signal, this.#silence.signal])
   }
 
   /** Silence counts from now. */
@@ -29,11 +36,17 @@ export class Patience {
     clearTimeout(this.#timer)
   }
 
+  /** Nobody is asked any more. */
+  end(): void {
+    this.rest()
+    clearTimeout(this.#late)
+  }
+
   /** Why it was cut short, if it was. */
   verdict(): Failure | undefined {
     if (this.#caller.aborted) return Failure.ofAbort(this.#caller)
     if (this.#silence.signal.aborted) return new Failure('llm_timeout', { reason: 'silence' })
-    if (this.#deadline.aborted) return new Failure('llm_timeout', { reason: 'deadline' })
+    if (this.#deadline.signal.aborted) return new Failure('llm_timeout', { reason: 'deadline' })
     return undefined
   }
 }

@@ -282,7 +282,7 @@ function plainValue(value: AnyValue | null | undefined): Value {
     return Number.isSafeInteger(number) ? number : String(value.intValue)
   }
   // One level: attributes are scalars or lists of scalars (OpenTelemetry specification, "Attribute").
-  const items = value.arrayValue?.values
+  const items = value.arrayValue ? (value.arrayValue.values ?? []) : undefined
   if (Array.isArray(items)) return items.map((item) => (item?.arrayValue ? '(list)' : plainValue(item)))
   if (value.kvlistValue) return '(map)'
   if (value.bytesValue !== undefined) return '(bytes)'
