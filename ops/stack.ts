@@ -4,11 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { closeOnSignal } from './closing.ts'
+import { freePort } from './free-port.ts'
 import { startedHere } from './support.ts'
 import { enterInLedger } from './trace-ledger.ts'
 
@@ -58,6 +58,7 @@ export interface Stack {
 export async function startStack(options: StackOptions): Promise<Stack> {
   await mkdir(options.dataDir, { recursive: true })
   const logs = { relay: join(options.dataDir, 'relay.log'), server: join(options.dataDir, 'server.log') }
+  // The relay must know the server's before the server can know the relay's.
   const serverPort = options.serverPort || (await freePort())
   const serverUrl = `http://127.0.0.1:${serverPort}`
   // Made anew at every start, known to these two and to nobody else.
@@ -193,14 +194,4 @@ async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Pro
   const force = setTimeout(() => child.kill('SIGKILL'), 5_000)
   await gone
   clearTimeout(force)
-}
-
-/** A port that was free a moment ago. The relay must know the server's before the server can know the relay's. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -13,6 +13,7 @@ import { findFirefox } from './setup/firefox.ts'
 import { findNginx } from './setup/nginx.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findPrometheus } from './setup/prometheus.ts'
+import { findRedis } from './setup/redis.ts'
 import { findPdftotext, setUpToolchain } from './setup/toolchain.ts'
 import { duration } from './terminal-waterfall.ts'
 
@@ -51,6 +52,7 @@ async function test() {
   await findPdftotext(progress)
   await findPrometheus(progress)
   await findNginx(progress)
+  await findRedis(progress)
   const chromium = await findChromium(progress)
   const firefox = await findFirefox(progress)
   await buildExtension(progress)

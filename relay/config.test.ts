@@ -13,6 +13,7 @@ test('Without any variable the relay listens on the loopback address and forward
     serverKey: undefined,
     access: { secrets: [], serviceKeys: [], syntheticKeys: [], trustedProxies: [], limits: DEFAULT_LIMITS },
     secretPath: 'data/relay.secret',
+    quotaRedisUrl: undefined,
     storePath: 'data/relay',
     support: {
       tokens: [],
@@ -207,4 +208,14 @@ test('Links to other places that show traces say where the ID goes', () => {
     'https://git.example/alerts',
   )
   expect(() => readConfig({ RELAY_RUNBOOKS: 'alerts' })).toThrow('RELAY_RUNBOOKS')
+})
+
+test('Quotas in Redis need to know where it is, and its password is not quoted', () => {
+  const redis = { RELAY_QUOTA_STORE: 'redis', REDIS_URL: 'rediss://:secret@cache.example:6380/2' }
+  expect(readConfig(redis).quotaRedisUrl).toBe(redis.REDIS_URL)
+  expect(readConfig({ REDIS_URL: redis.REDIS_URL }).quotaRedisUrl).toBeUndefined()
+  expect(() => readConfig({ RELAY_QUOTA_STORE: 'disk' })).toThrow('RELAY_QUOTA_STORE must be memory or redis')
+  for (const REDIS_URL of ['', 'http://:secret@cache.example']) {
+    expect(() => readConfig({ RELAY_QUOTA_STORE: 'redis', REDIS_URL })).toThrow(/^REDIS_URL must be (?!.*secret)/)
+  }
 })

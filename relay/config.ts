@@ -38,6 +38,8 @@ export interface Config {
   /** Without secrets, one is to be kept at `secretPath`. */
   access: AccessConfig
   secretPath: string
+  /** Where quotas are counted; undefined: in this relay's memory. */
+  quotaRedisUrl: string | undefined
   /** The folder that holds the store. */
   storePath: string
   /** What is stored, and how long it stays: `keptMs`, for what failed or was reported, is never the shorter one. */
@@ -112,6 +114,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
       trustedProxies: readNetworks(text('RELAY_TRUSTED_PROXIES', '')),
       limits,
     },
+    quotaRedisUrl: readQuotaStore(text('RELAY_QUOTA_STORE', 'memory'), text('REDIS_URL', '')),
     secretPath: join(dirname(storePath), 'relay.secret'),
     storePath,
     terms: {
@@ -188,6 +191,14 @@ function isSelf({ protocol, hostname, port }: URL, names: string[], ownPort: num
 /** Names of this machine as the loopback addresses they mean; every other name as it is. */
 function addressesOf(name: string): string[] {
   return ['localhost', '0.0.0.0', '::'].includes(name) ? ['127.0.0.1', '::1'] : [name]
+}
+
+function readQuotaStore(store: string, redisUrl: string): string | undefined {
+  if (store === 'memory') return undefined
+  if (store !== 'redis') throw new Error(`RELAY_QUOTA_STORE must be memory or redis, not "${store}".`)
+  if (/^rediss?:$/.test(URL.parse(redisUrl)?.protocol ?? '')) return redisUrl
+  // Not quoted: there may be a password in it.
+  throw new Error('REDIS_URL must be redis://host:port, or rediss:// with TLS, since RELAY_QUOTA_STORE is redis.')
 }
 
 /** `a,b`: names or addresses without ports, as a URL spells them. */

@@ -55,6 +55,7 @@ function supportOf({ support, access }: Config): Parts['support'] {
 }
 
 async function start(config: Config, log: Log): Promise<void> {
+  if (config.quotaRedisUrl) throw new Error('RELAY_QUOTA_STORE=redis does not work yet.')
   const metrics = await serveMetrics(config.metrics, { service: SERVICE_RELAY, version: manifest.version })
   const onNotice = (notice: StoreNotice) => log[levelOf(notice)](notice, NOTICES[notice.kind])
   const store = openStore(config.storePath, config.terms, { onNotice, destination: config.forward?.url })

@@ -19,6 +19,7 @@ const keysOf = (list: string) =>
     .map((key) => key.trim())
     .filter(Boolean)
 
+const REDIS = 'must be redis://host:port, or rediss:// with TLS'
 const SECRET = 'must be `whsec_` and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)'
 
 const Environment = z.object({
@@ -36,6 +37,10 @@ const Environment = z.object({
   /** Names this server is reached by besides loopback, with commas between. */
   SERVER_HOSTS: z.string().default(''),
   DIST_DIR: z.string().default('dist'),
+  /** Where runs, PDFs, webhooks and quotas are; of the newest runs so many are remembered in Redis. */
+  RUN_STORE: z.enum(['memory+sqlite', 'redis']).default('memory+sqlite'),
+  RUN_STORE_MAX_RUNS: z.coerce.number().int().min(1_000).max(10_000_000).default(20_000),
+  REDIS_URL: z.preprocess(blankAsUnset, z.url({ protocol: /^rediss?$/, error: REDIS }).optional()),
   /** JSON file describing Tectonic, its bundle and the sandbox, as set-up writes it. */
   TOOLCHAIN: z.preprocess(blankAsUnset, z.string().optional()),
   /** A template of one's own, in place of `server/resume.tex`. */
@@ -75,6 +80,8 @@ export interface Config {
   /** What the relay may show; at least one. */
   keys: string[]
   distDir: string
+  /** Undefined: in this server's memory, and in a file of DIST_DIR. */
+  redis: { url: string; maxRuns: number } | undefined
   toolchainPath: string | undefined
   templatePath: string | undefined
   compile: { timeoutMs: number; concurrency: number }
@@ -87,7 +94,7 @@ export interface Config {
 
 /** Reads the settings. Throws an Error naming every variable that is wrong. */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const parsed = Environment.superRefine(checkWebhooks).safeParse(env)
+  const parsed = Environment.superRefine(checkRedis).superRefine(checkWebhooks).safeParse(env)
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
     throw new Error(`The server's configuration is wrong.\n  ${problems.join('\n  ')}`)
@@ -102,6 +109,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     metrics: { host: e.SERVER_METRICS_HOST, port: e.SERVER_METRICS_PORT },
     keys: e.SERVER_KEY,
     distDir: e.DIST_DIR,
+    redis: e.RUN_STORE === 'redis' && e.REDIS_URL ? { url: e.REDIS_URL, maxRuns: e.RUN_STORE_MAX_RUNS } : undefined,
     toolchainPath: e.TOOLCHAIN,
     templatePath: e.RESUME_TEMPLATE,
     compile: { timeoutMs: e.COMPILE_TIMEOUT_MS, concurrency: e.COMPILE_CONCURRENCY },
@@ -124,6 +132,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: e.LOG_LEVEL,
   }
+}
+
+function checkRedis(e: z.output<typeof Environment>, context: z.RefinementCtx): void {
+  if (e.RUN_STORE !== 'redis' || e.REDIS_URL) return
+  context.addIssue({ code: 'custom', path: ['REDIS_URL'], message: `${REDIS}, since RUN_STORE is redis` })
 }
 
 /** What can be seen of a webhook's address without looking its name up; the rest is seen at every attempt. */

@@ -32,6 +32,7 @@ import { Working } from './working.ts'
 
 const config = readConfig(process.env)
 const log = createLog(config.logLevel)
+if (config.redis) throw new Error('RUN_STORE=redis does not work yet.')
 const metrics = await serveMetrics(config.metrics, { service: SERVICE_SERVER, version: manifest.version }).catch(
   (error) => {
     log.fatal({ code: 'code' in error ? error.code : undefined }, 'metrics could not be served')
