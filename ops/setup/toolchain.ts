@@ -1,6 +1,6 @@
 /** Everything the server needs to typeset, made once and kept in the cache; and the file that tells the server where. */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { templateToPrepare } from '../../server/formats.ts'
@@ -43,7 +43,7 @@ export async function setUpToolchain(progress: Progress): Promise<Toolchain> {
   const formats = join(cacheRoot(), 'formats')
   const bare: Toolchain = { tectonic, loader, bundle, texCache, formats, prlimit: await onPath('prlimit') }
   if (bundle) await progress.step('Template format', async () => shown((await ownFormat(bare, formats)).texCache))
-  const toolchain = { ...bare, bwrap: await sandbox(bare, system, progress) }
+  const toolchain = { ...bare, bwrap: await findSandbox(bare, system, progress) }
 
   // Renamed into place: a server that starts meanwhile reads the old file or the new one, never half of one.
   const written = `${toolchainPath()}.${process.pid}`
@@ -106,7 +106,11 @@ async function ownFormat(toolchain: Toolchain, formats: string) {
   }
 }
 
-async function sandbox(
+/**
+ * Path of a bubblewrap that works where this runs now, for a toolchain with all the rest; undefined, and said, where there
+ * is none. Installed where `system` is one that can be installed on.
+ */
+export async function findSandbox(
   toolchain: Toolchain,
   system: Debian | undefined,
   progress: Progress,
@@ -129,13 +133,17 @@ async function sandbox(
 }
 
 async function probe(toolchain: Toolchain): Promise<void> {
-  await inWorkFolder(async (folder) => {
+  // Where compilations are, not in the cache: in a container that is read-only.
+  const folder = await mkdtemp(join(tmpdir(), 'pass-ats-sandbox-'))
+  try {
     const job = { folder, main: 'probe.tex' }
     await Promise.all([mkdir(inputFolder(job)), mkdir(outputFolder(job))])
     await writeFile(join(outputFolder(job), pdfName(job)), '')
     const ended = await runToEnd(sandboxProbe(toolchain, job), { cwd: folder, timeoutMs: 10_000 })
     if (ended.code !== 0) throw new Error(ended.stderr)
-  })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 async function installed(
