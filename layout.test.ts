@@ -91,10 +91,11 @@ it('the server\u2019s stages do not import one another, nor what is above them',
   expect(breaches(/^server\/(pipeline|runs|events)\.ts$/, /^server\/(app|main)\.ts$/)).toEqual([])
 })
 
-it('in the relay, store and forward know nothing of what stands above them', () => {
+it('in the relay, store, forward and engine know nothing of what stands above them', () => {
   expect(
-    breaches(/^relay\/((store|forward|scan)\/|otlp\.ts$)/, /^relay\/(app|main|ingest|keeping|proxy|console)/),
+    breaches(/^relay\/((store|forward|scan|engine)\/|otlp\.ts$)/, /^relay\/(app|main|ingest|keeping|proxy|console)/),
   ).toEqual([])
+  expect(breaches(/^relay\/(store|forward|scan)\//, /^relay\/engine\//)).toEqual([])
   expect(breaches(/^relay\/(ingest|keeping|proxy|console|access)/, /^relay\/(app|main)\.ts$/)).toEqual([])
   expect(breaches(/^relay\/(access|scan)\//, /^relay\/(store|forward|ingest|keeping|proxy|console)/)).toEqual([])
   expect(breaches(/^relay\/otlp\.ts$/, /^relay\//)).toEqual([])

@@ -41,6 +41,9 @@ export const SPAN_WEBHOOK = 'webhook'
 /** Stage, INTERNAL, background: the PDF arrives in the browser. */
 export const SPAN_DELIVER = 'deliver'
 
+/** INTERNAL, relay, of no length: somebody has reported the run. Only where traces are in engines; look-ups leave it out. */
+export const SPAN_KEEP = 'keep'
+
 // ── RPC methods of the extension's messages (span name = method) ───────────
 /** Popup asks background to start a run. */
 export const RPC_START_RUN = 'background/start_run'
@@ -142,6 +145,9 @@ export const ATTR_RUN_REPOSTS = 'pass_ats.run.reposts'
 export const ATTR_RUN_REPLAYED = 'pass_ats.run.replayed'
 /** Which attempt at the run a POST /generate began: above 1 when the server had died in the one before. */
 export const ATTR_RUN_ATTEMPT = 'pass_ats.run.attempt'
+
+/** Whether the trace is to be kept whatever else is in it: the Collector's sampler looks for it. */
+export const ATTR_SAMPLING_KEEP = 'pass_ats.sampling.keep'
 
 /** Which attempt at sending the webhook this is, from 1. */
 export const ATTR_WEBHOOK_ATTEMPT = 'pass_ats.webhook.attempt'

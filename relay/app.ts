@@ -12,7 +12,6 @@ import { type Access, callerOf } from './access/access.ts'
 import { Refused } from './access/refusal.ts'
 import type { Breaker } from './breaker.ts'
 import { type Console, createConsole } from './console/console.ts'
-import type { Forwarder } from './forward/forward.ts'
 import { type Accept, createIngest } from './ingest.ts'
 import { createKeeping } from './keeping.ts'
 import type { Log } from './log.ts'
@@ -23,13 +22,14 @@ import { answerStatus, isExport } from './rpc-status.ts'
 import { createRunTimings, failedHere } from './run-timings.ts'
 import type { Traces } from './store/traces.ts'
 import { TIMINGS_HEADER } from './timings-contract.ts'
+import type { TraceStore } from './trace-store.ts'
 
 export interface Parts {
   access: Access
   store: Traces
   accept: Accept
   /** Undefined when nothing is to be forwarded. */
-  forwarder: Forwarder | undefined
+  forwarder: TraceStore['forwarder']
   serverUrl: string
   /** What the server knows this relay by. */
   serverKey: string | undefined
@@ -101,7 +101,8 @@ export function createApp(parts: Parts) {
     const storeState = await writable(store)
     // The server is told about, not counted: spans are taken and runs looked up without it.
     const body = { store: storeState, server: await serverState(serverUrl), forward: forwarder?.state() ?? 'off' }
-    return c.json(body, storeState === 'writable' ? 200 : 503)
+    // What all relays share being away is no reason to send nobody here: the others are no better off.
+    return c.json(body, storeState === 'writable' || store.shared ? 200 : 503)
   })
 
   app.notFound((c) => c.json({ error: { code: 'not_found', message: 'There is nothing at this address.' } }, 404))

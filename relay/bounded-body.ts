@@ -1,4 +1,4 @@
-/** Request bodies with an upper bound that holds while they arrive, not after. */
+/** Bodies with an upper bound that holds while they arrive, not after. */
 
 /** The body is larger than allowed. */
 export class BodyTooLarge extends Error {
@@ -24,7 +24,7 @@ export function bounded(body: ReadableStream<Uint8Array>, limit: number): Readab
  * `take` throws, or what the connection failed with.
  */
 export async function readBounded(
-  request: Request,
+  request: Pick<Request | Response, 'headers' | 'body'>,
   limit: number,
   take: (bytes: number) => void = () => {},
 ): Promise<Uint8Array> {

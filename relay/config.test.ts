@@ -24,8 +24,41 @@ test('Without any variable the relay listens on the loopback address and forward
     },
     terms: { retentionMs: 86_400_000, keptMs: 30 * 86_400_000, maxBytes: 5 * 1024 ** 3 },
     forward: undefined,
+    engine: undefined,
     logLevel: 'info',
   })
+})
+
+const ENGINES = {
+  TRACE_STORE: 'tempo',
+  OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+  TRACE_STORE_URL: 'http://short:3200/',
+  TRACE_STORE_HEADERS: 'x-scope-orgid=a',
+  TRACE_ARCHIVE_URL: 'http://long:3200',
+  TRACE_ARCHIVE_OTLP_ENDPOINT: 'http://long:4318',
+}
+
+test('Traces are in engines when all is told that they need', () => {
+  expect(readConfig(ENGINES).engine).toEqual({
+    kind: 'tempo',
+    store: { url: 'http://short:3200', headers: { 'x-scope-orgid': 'a' } },
+    archive: { url: 'http://long:3200', headers: {} },
+    archiveOtlp: 'http://long:4318/v1/traces',
+  })
+  const whole = { ...ENGINES, TRACE_ARCHIVE_OTLP_ENDPOINT: 'http://long:4318/v1/traces' }
+  expect(readConfig(whole).engine?.archiveOtlp).toBe('http://long:4318/v1/traces')
+  expect(readConfig({ ...ENGINES, TRACE_STORE: 'sqlite' }).engine).toBeUndefined()
+})
+
+test.each(['OTEL_EXPORTER_OTLP_ENDPOINT', 'TRACE_STORE_URL', 'TRACE_ARCHIVE_URL', 'TRACE_ARCHIVE_OTLP_ENDPOINT'])(
+  'Without %s the relay does not start with engines',
+  (name) => {
+    expect(() => readConfig({ ...ENGINES, [name]: '' })).toThrow(name)
+  },
+)
+
+test('An engine that nobody knows is refused', () => {
+  expect(() => readConfig({ TRACE_STORE: 'zipkin' })).toThrow('TRACE_STORE must be one of sqlite, jaeger, tempo')
 })
 
 test.each([

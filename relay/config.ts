@@ -7,6 +7,7 @@ import type { ServiceKey } from './access/service-keys.ts'
 import type { ConnectionLimits } from './connections.ts'
 import type { StaffToken } from './console/staff.ts'
 import type { TraceLink } from './console/trace.ts'
+import { type EngineSettings, readEngine } from './engine/settings.ts'
 
 import type { Encoding } from './otlp.ts'
 
@@ -45,6 +46,8 @@ export interface Config {
   /** What is stored, and how long it stays: `keptMs`, for what failed or was reported, is never the shorter one. */
   terms: { retentionMs: number; keptMs: number; maxBytes: number }
   forward: ForwardConfig | undefined
+  /** Undefined when traces are in the relay's own files. Otherwise `forward` is where everything goes. */
+  engine: EngineSettings | undefined
   /** Who may look at the console; without tokens, one is to be kept at `tokenPath`. */
   support: {
     tokens: StaffToken[]
@@ -97,6 +100,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     LEVELS.map((level) => [level, readLimits(`RELAY_QUOTA_${level.toUpperCase()}`, level, env)]),
   ) as Limits
   const storePath = text('RELAY_STORE', 'data/relay')
+  const forward = readForward(env, [host, ...hosts], port)
   const retentionHours = number('RELAY_RETENTION_HOURS', 24, 0.01, MAX_HOURS)
 
   return {
@@ -122,7 +126,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
       keptMs: number('RELAY_KEPT_HOURS', Math.max(24 * 30, retentionHours), retentionHours, MAX_HOURS) * HOUR_MS,
       maxBytes: number('RELAY_STORE_MAX_BYTES', 5 * GIB, MIN_STORE_BYTES, Number.MAX_SAFE_INTEGER),
     },
-    forward: readForward(env, [host, ...hosts], port),
+    forward,
+    engine: readEngine({ text, url, headers: readHeaders, forwards: forward !== undefined }),
     support: {
       tokens: readNamed('RELAY_SUPPORT_TOKENS', text('RELAY_SUPPORT_TOKENS', '')).map(({ name, key }) => ({
         name,

@@ -74,7 +74,7 @@ export type Accept = (body: IncomingBody, charge?: Charge) => Promise<Accepted>
 export type Charge = (spans: number) => void
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
-export function createAccept(store: Traces, onStored: () => void): Accept {
+export function createAccept(store: Pick<Traces, 'append'>, onStored: () => void): Accept {
   const inPlace = createPlaces(MAX_SMALL_AT_ONCE)
   const inTurn = createTurns()
 
@@ -164,7 +164,7 @@ export interface Delivery {
   meter: Meter | undefined
 }
 export interface Receipt {
-  status: 200 | 400 | 413 | 415 | 503
+  status: 200 | 400 | 413 | 415 | 429 | 503
   headers: Record<string, string>
   body: Uint8Array<ArrayBuffer>
 }
@@ -200,8 +200,9 @@ export function createReceive(accept: Accept, log: Log, instanceId: string): Rec
       if (isAborted()) return refusal(400, INVALID_ARGUMENT, 'The body ended early.', encoding)
       if (!(error instanceof StoreUnavailable)) throw error
       log.error({ err: error.cause ?? error }, 'spans not stored')
-      const { headers, ...rest } = refusal(503, UNAVAILABLE, 'Try again later.', encoding)
-      return { ...rest, headers: { ...headers, 'retry-after': String(RETRY_AFTER_S) } }
+      const [status, code] = error.tooMuch ? ([429, RESOURCE_EXHAUSTED] as const) : ([503, UNAVAILABLE] as const)
+      const { headers, ...rest } = refusal(status, code, 'Try again later.', encoding)
+      return { ...rest, headers: { ...headers, 'retry-after': retryAfter(error) } }
     } finally {
       share.leave()
     }
@@ -228,6 +229,11 @@ export function createIngest(accept: Accept, log: Log, instanceId: string): Hono
     return c.body(encodeStatus(UNIMPLEMENTED, 'Use POST.', encoding), 405, headers)
   })
   return ingest
+}
+
+/** Seconds, at least one. */
+export function retryAfter({ afterMs = RETRY_AFTER_S * 1_000 }: StoreUnavailable): string {
+  return String(Math.max(1, Math.ceil(afterMs / 1_000)))
 }
 
 const typed = (encoding: Encoding) => ({ 'content-type': CONTENT_TYPES[encoding] })

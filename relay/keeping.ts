@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { RunId } from '../server/contract.ts'
 import { BodyTooLarge, readBounded } from './bounded-body.ts'
-import { RETRY_AFTER_S } from './ingest.ts'
+import { retryAfter } from './ingest.ts'
 import type { Log } from './log.ts'
 import type { Traces } from './store/traces.ts'
 import { StoreUnavailable } from './store/writer-thread.ts'
@@ -40,7 +40,7 @@ export function createKeeping({ store, flushSpans, onKept, log }: KeepingParts):
       if (c.req.raw.signal.aborted) return refuse(c, 400, 'body_incomplete', 'Send no body: this one ended early.')
       if (!(error instanceof StoreUnavailable)) throw error
       log.error({ err: error.cause ?? error }, 'trace not kept')
-      c.header('retry-after', String(RETRY_AFTER_S))
+      c.header('retry-after', retryAfter(error))
       return refuse(c, 503, 'store_unavailable', 'The relay cannot write now. Try again later.')
     }
   })

@@ -15,12 +15,11 @@ import { type Config, readConfig } from './config.ts'
 import { connectionOptions } from './connections.ts'
 import { openAudit } from './console/audit.ts'
 import { createStaff } from './console/staff.ts'
-import { startForwarder } from './forward/forward.ts'
 import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
 import { createServiceLane } from './service-lane.ts'
-import { openStore, type StoreNotice } from './store/store.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
+import { openTraceStore } from './trace-store.ts'
 
 const connectionsRefused = counter(METRICS.relayConnectionsRefused)
 
@@ -30,19 +29,6 @@ const CLOSE_IDLE_MS = 20
 const FORWARD_MS = 1_200
 /** How often the store is tended: what is past its time goes, and what has no room. */
 const TEND_EVERY_MS = 10_000
-
-/** What the store does by itself, in the log: an error is what should not have happened. */
-const NOTICES: { [kind in StoreNotice['kind']]: string } = {
-  damaged: 'a file of the store is damaged, or cannot be read, and is left out',
-  gone: 'an hour of the store is gone',
-  evicted: 'kept traces went before their time, for want of room',
-  uncopied: 'part of a kept trace is not copied',
-}
-function levelOf(notice: StoreNotice): 'info' | 'warn' | 'error' {
-  if (notice.kind !== 'gone') return 'error'
-  if (notice.unforwardedSpans + notice.unkeptTraces > 0) return 'error'
-  return notice.why === 'room' ? 'warn' : 'info'
-}
 
 function supportOf({ support, access }: Config): Parts['support'] {
   const { tokens, tokenPath, auditPath, links, runbooks } = support
@@ -57,12 +43,12 @@ function supportOf({ support, access }: Config): Parts['support'] {
 async function start(config: Config, log: Log): Promise<void> {
   if (config.quotaRedisUrl) throw new Error('RELAY_QUOTA_STORE=redis does not work yet.')
   const metrics = await serveMetrics(config.metrics, { service: SERVICE_RELAY, version: manifest.version })
-  const onNotice = (notice: StoreNotice) => log[levelOf(notice)](notice, NOTICES[notice.kind])
-  const store = openStore(config.storePath, config.terms, { onNotice, destination: config.forward?.url })
   const instanceId = randomUUID()
-  const forwarder = config.forward && startForwarder(store, { ...config.forward, instanceId }, log)
-  const accept = createAccept(store, () => forwarder?.wake())
-  keepSpansIn((bytes) => accept({ bytes, encoding: 'protobuf', gzipped: false }))
+  const { traces: store, own, forwarder, tend, close } = openTraceStore(config, instanceId, log)
+  const wake = () => forwarder?.wake()
+  const accept = createAccept(store, wake)
+  const acceptOwn = createAccept(own, wake)
+  keepSpansIn((bytes) => acceptOwn({ bytes, encoding: 'protobuf', gzipped: false }))
 
   const shutdown = new AbortController()
   const { signal } = shutdown
@@ -96,7 +82,7 @@ async function start(config: Config, log: Log): Promise<void> {
   }
   const tending = setInterval(() => {
     tellOfTurnedAway()
-    store.tend().catch((error) => log.error({ err: error }, 'store not tended, will try again'))
+    tend().catch((error) => log.error({ err: error }, 'store not tended, will try again'))
   }, TEND_EVERY_MS)
 
   server.on('error', (error) => {
@@ -127,8 +113,7 @@ async function start(config: Config, log: Log): Promise<void> {
     clearTimeout(impatience)
     // In this order: streams end, so their spans do; spans are stored; what is stored is forwarded.
     await stopTelemetry()
-    await forwarder?.stop(FORWARD_MS)
-    await store.close()
+    await close(FORWARD_MS)
     // Last, so that what became of the others can be seen.
     metrics.close()
     log.info('relay stopped')

@@ -109,7 +109,12 @@ function decodeProtobuf(body: Uint8Array): TracesData {
 
 function decodeJson(body: Uint8Array): TracesData {
   const text = new TextDecoder('utf-8', { fatal: true }).decode(body)
-  return normalize(JSON.parse(text), (id) => (typeof id === 'string' ? id.toLowerCase() : ''))
+  return asTraces(JSON.parse(text))
+}
+
+/** The same of JSON that is parsed already. Throws {@link Undecodable}. */
+export function asTraces(value: unknown): TracesData {
+  return normalize(value, (id) => (typeof id === 'string' ? id.toLowerCase() : ''))
 }
 
 /** Encodes an export request. Fields that the protocol does not know are left out. */
@@ -129,6 +134,18 @@ export function encodeResponse(
   const body = rejectedSpans === 0 ? {} : { partialSuccess: { rejectedSpans: String(rejectedSpans), errorMessage } }
   if (encoding === 'json') return Buffer.from(JSON.stringify(body))
   return Buffer.from(Response.encode(Response.fromObject(body)).finish())
+}
+
+/** How many spans an answer says were refused, and why; none when it is no such answer: it was a success all the same. */
+export function decodeResponse(body: Uint8Array, encoding: Encoding): { rejected: number; reason: string } {
+  try {
+    const answer = encoding === 'json' ? JSON.parse(Buffer.from(body).toString()) : Response.decode(body).toJSON()
+    const { rejectedSpans, errorMessage } = answer?.partialSuccess ?? {}
+    const rejected = Number(rejectedSpans ?? 0)
+    return { rejected: Number.isInteger(rejected) ? rejected : 0, reason: String(errorMessage ?? '') }
+  } catch {
+    return { rejected: 0, reason: '' }
+  }
 }
 
 /** A `google.rpc.Status`; `code` is a gRPC status code. */

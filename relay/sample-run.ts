@@ -18,6 +18,7 @@ import { createLog } from './log.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
 import type { Terms } from './store/retention.ts'
 import { type Options, openStore, type Store } from './store/store.ts'
+import type { Traces } from './store/traces.ts'
 
 export const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
 /** 2026-01-01T00:00:00Z, nanoseconds. */
@@ -101,7 +102,7 @@ export function sampleSupport(now: () => number = Date.now): Parts['support'] {
 }
 
 /** What a relay is made of that forwards to nobody and has no server behind it; `parts` instead of some of it. */
-export function sampleParts(store: Store, parts: Partial<Parts> = {}): Parts {
+export function sampleParts(store: Traces, parts: Partial<Parts> = {}): Parts {
   return {
     store,
     accept: createAccept(store, () => {}),

@@ -5,11 +5,12 @@ import { secureHeaders } from 'hono/secure-headers'
 import type { Match } from '../store/look-up.ts'
 import type { Stay } from '../store/retention.ts'
 import type { Traces } from '../store/traces.ts'
+import { StoreUnavailable } from '../store/writer-thread.ts'
 import { auditPage } from './audit-page.ts'
 import { diagnose } from './diagnosis.ts'
 import { createGate, type Gate, visitorOf } from './gate.ts'
 import { createLive } from './live.ts'
-import { candidatesPage, lookUpPage } from './look-up.ts'
+import { candidatesPage, lookUpPage, unavailablePage } from './look-up.ts'
 import { findRuns, questionIn } from './runs.ts'
 import { createSummaries } from './summaries.ts'
 import { type TraceLink, tracePage } from './trace.ts'
@@ -22,6 +23,8 @@ const BUDGET_MS = { occurrences: 40, usual: 40 }
 /** A trace that got spans so lately may get more. */
 const ARRIVING_MS = 60_000
 const AUDIT_LINES = 200
+/** Seconds after which somebody may look again who got no answer. */
+const RETRY_AFTER_S = '5'
 
 export interface Console extends Gate {
   store: Traces
@@ -37,6 +40,7 @@ export interface Console extends Gate {
 }
 
 const MALFORMED = 'A trace ID has 32 digits from 0 to 9 and a to f; at least the first 8 are needed.'
+const UNAVAILABLE = 'The runs cannot be read now: where they are kept does not answer. Try again in a moment.'
 const UNKNOWN = 'No run with this ID is here. Runs are kept for a limited time.'
 
 /** The routes below /support, and /api/traces/{id}. */
@@ -146,6 +150,15 @@ export function createConsole(parts: Console): Hono {
         c.header('content-disposition', `attachment; filename="${match.traceId}.json"`)
       }
       return c.json({ resourceSpans, ...(truncated ? { truncated } : {}) })
+    })
+    .onError((error, c) => {
+      if (!(error instanceof StoreUnavailable)) throw error
+      parts.log.error({ err: error.cause ?? error }, 'look-up not answered')
+      c.header('retry-after', RETRY_AFTER_S)
+      if (c.req.path.startsWith('/api/')) {
+        return c.json({ error: { code: 'store_unavailable', message: UNAVAILABLE } }, 503)
+      }
+      return c.html(unavailablePage(UNAVAILABLE, visitorOf(c).session), 503)
     })
 }
 

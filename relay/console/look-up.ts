@@ -50,6 +50,16 @@ ${lookUpForm(prefix)}`,
   )
 }
 
+/** Nothing can be looked up now. */
+export function unavailablePage(message: string, session: Session | undefined): Html {
+  return page(
+    { title: 'No answer', session },
+    html`<h1>The runs cannot be read now</h1>
+<p class="notice" role="alert">${message}</p>
+${lookUpForm()}`,
+  )
+}
+
 function listedRun({ traceId, at, summary }: ListedRun, stay: Stay | undefined, nowMs: number): Html {
   const { icon, word } = STATES[summary?.state ?? 'open']
   const state = summary?.truncated

@@ -1,12 +1,13 @@
 /** One OTLP/HTTP request to the backend behind this relay, and what its answer means. */
 import { promisify } from 'node:util'
-import { type InputType, gzip as zlibGzip } from 'node:zlib'
+import { gunzipSync, type InputType, gzip as zlibGzip } from 'node:zlib'
 import { context } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import { METRICS } from '../../metric-names.ts'
 import { histogram } from '../../metrics.ts'
+import { readBounded } from '../bounded-body.ts'
 import type { ForwardConfig } from '../config.ts'
-import { CONTENT_TYPES, type Encoding } from '../otlp.ts'
+import { CONTENT_TYPES, decodeResponse, type Encoding } from '../otlp.ts'
 
 /**
  * Says which relay forwards, so that it knows its own requests when they come back to it by another name or through a
@@ -15,6 +16,8 @@ import { CONTENT_TYPES, type Encoding } from '../otlp.ts'
 export const INSTANCE_HEADER = 'pass-ats-relay'
 /** The longest Retry-After that is believed. */
 const MAX_RETRY_AFTER_MS = 5 * 60_000
+/** How much of an answer is read, bytes. */
+const MAX_ANSWER_BYTES = 64 * 1024
 /** How much of a refusal is remembered, characters. */
 const MAX_REASON = 500
 /**
@@ -24,20 +27,24 @@ const MAX_REASON = 500
 const NOT_ABOUT_THE_BODY = new Set([401, 402, 403, 404, 405, 407, 408, 421, 423, 425, 429])
 
 export type Outcome =
-  | { kind: 'taken' }
+  | { kind: 'taken'; rejected: number }
   | { kind: 'refused'; status: number; reason: string }
-  | { kind: 'failed'; why: string; afterMs?: number }
+  | { kind: 'failed'; why: string; status?: number; afterMs?: number }
 
-/** Sends one body, not compressed yet. Never throws. */
-export type Send = (body: Uint8Array, encoding: Encoding) => Promise<Outcome>
+/** Sends one body; `gzipped` says that it is compressed already. Never throws. */
+export type Send = (body: Uint8Array, encoding: Encoding, gzipped?: boolean) => Promise<Outcome>
 
 const duration = histogram(METRICS.exportDuration)
 const gzip: (body: InputType) => Promise<Buffer> = promisify(zlibGzip)
 
 /** `instanceId` is who sends; `halt` ends what is under way. */
 export function createSend(config: ForwardConfig, instanceId: string, halt: AbortSignal, now = Date.now): Send {
-  const { url, headers, timeoutMs, gzipped } = config
-  const send: Send = (body, encoding) =>
+  const { url, headers, timeoutMs } = config
+  const packed = async (body: Uint8Array, isGzipped: boolean) => {
+    if (isGzipped === config.gzipped) return body
+    return isGzipped ? gunzipSync(body) : await gzip(body)
+  }
+  const send: Send = (body, encoding, isGzipped = false) =>
     // Suppressed: a span about forwarding spans would be stored and forwarded, for ever.
     context.with(suppressTracing(context.active()), async (): Promise<Outcome> => {
       try {
@@ -46,19 +53,19 @@ export function createSend(config: ForwardConfig, instanceId: string, halt: Abor
           headers: {
             ...headers,
             'content-type': CONTENT_TYPES[encoding],
-            ...(gzipped ? { 'content-encoding': 'gzip' } : {}),
+            ...(config.gzipped ? { 'content-encoding': 'gzip' } : {}),
             [INSTANCE_HEADER]: instanceId,
           },
-          body: new Uint8Array(gzipped ? await gzip(body) : body),
+          body: new Uint8Array(await packed(body, isGzipped)),
           // A redirect would take the headers, keys among them, to somebody else.
           redirect: 'manual',
           signal: AbortSignal.any([halt, AbortSignal.timeout(timeoutMs)]),
         })
         const { status } = response
+        if (response.ok) return { kind: 'taken', rejected: await rejectedIn(response, encoding) }
         if (status < 400 || status >= 500 || NOT_ABOUT_THE_BODY.has(status)) {
           await response.body?.cancel()
-          if (response.ok) return { kind: 'taken' }
-          return { kind: 'failed', why: String(status), afterMs: retryAfter(response, now()) }
+          return { kind: 'failed', why: String(status), status, afterMs: retryAfter(response, now()) }
         }
         return { kind: 'refused', status, reason: await beginning(response) }
       } catch (error) {
@@ -66,9 +73,9 @@ export function createSend(config: ForwardConfig, instanceId: string, halt: Abor
       }
     })
 
-  return async (body, encoding) => {
+  return async (body, encoding, isGzipped) => {
     const beganAt = performance.now()
-    const outcome = await send(body, encoding)
+    const outcome = await send(body, encoding, isGzipped)
     duration.observe({ outcome: outcome.kind }, (performance.now() - beganAt) / 1_000)
     return outcome
   }
@@ -79,6 +86,15 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const { cause } = error
   return cause instanceof Error && 'code' in cause ? String(cause.code) : error.name
+}
+
+/** Of an answer that is cut off or too long, nothing is known but that it was a success. */
+async function rejectedIn(response: Response, encoding: Encoding): Promise<number> {
+  try {
+    return decodeResponse(await readBounded(response, MAX_ANSWER_BYTES), encoding).rejected
+  } catch {
+    return 0
+  }
 }
 
 /** The first characters of an answer. A `google.rpc.Status` in protobuf is readable enough. */

@@ -123,8 +123,13 @@ export function startForwarder(store: Store, route: Route, log: Log, timing = TI
     if (!outcome) return false
     const spans = batch.parts.reduce((sum, part) => sum + part.spans, 0)
     if (outcome.kind === 'taken') {
-      forwarded += spans
-      spansBy.add({ result: 'forwarded', reason: 'none' }, spans)
+      // It does not say which, so that there is nothing to be a dead letter.
+      const rejected = Math.min(outcome.rejected, spans)
+      forwarded += spans - rejected
+      refused += rejected
+      spansBy.add({ result: 'forwarded', reason: 'none' }, spans - rejected)
+      spansBy.add({ result: 'dropped', reason: 'refused_by_backend' }, rejected)
+      if (rejected > 0) log.error({ destination, spans: rejected }, 'spans refused for good, the others taken')
       return true
     }
     if (batch.parts.length > 1) {

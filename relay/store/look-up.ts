@@ -6,13 +6,14 @@ import { decode, type Encoding, type TracesData } from '../otlp.ts'
 import { slice } from '../scan/scan.ts'
 import { tracesIn } from '../scan/trace-list.ts'
 import { MAX_MARKS, weigh } from '../weight.ts'
+import { createGathering } from './gathering.ts'
 import { endOf, type HourName } from './hour-files.ts'
 import { type HourReader, hex, type StoredRequest } from './hour-reader.ts'
 import type { Mark, Reason } from './marks.ts'
 import type { Stay } from './retention.ts'
 
 /** What one look-up reads and answers with, at most. A run is a few dozen small requests; only a forged one has more. */
-const MAX_TRACE: TraceBounds = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, spans: 20_000 }
+export const MAX_TRACE: TraceBounds = { requests: 1_000, bytes: 32 * 1024 * 1024, marks: MAX_MARKS, spans: 20_000 }
 /** Traces offered when a prefix is ambiguous. */
 const MAX_CANDIDATES = 10
 /** How far back the list of recent traces looks, in requests. */
@@ -126,32 +127,14 @@ export function createLookUp({ keptDb, names, each, eachBackwards, windowMs, kep
       return candidates.length === 1 ? { kind: 'found', traceId } : { kind: 'ambiguous', candidates }
     },
 
-    /**
-     * The spans of a trace as OTLP JSON, in order of arrival. A span that arrived twice appears once, as it first
-     * came: senders repeat themselves when an answer got lost, and nobody may overwrite what was told before.
-     */
+    /** The spans of a trace as OTLP JSON, in order of arrival. */
     trace(traceId: string, most: Readonly<TraceBounds> = MAX_TRACE): StoredTrace {
-      const trace: StoredTrace = { resourceSpans: [], truncated: false }
+      const { trace, add } = createGathering(traceId, most.spans)
       const left = { ...most }
-      const seen = new Set<string>()
-      const isNew = (span: { traceId: string; spanId: string }) => {
-        if (span.traceId !== traceId || seen.has(span.spanId)) return false
-        if (seen.size === most.spans) {
-          trace.truncated = true
-          return false
-        }
-        seen.add(span.spanId)
-        return true
-      }
       // Row by row: all bodies at once would be in memory before the first is counted.
       for (const { body, encoding } of requestsOf(traceId)) {
         const data = left.requests > 0 ? spend(traceId, body, encoding, left) : undefined
-        for (const resourceSpans of data?.resourceSpans ?? []) {
-          const scopeSpans = (resourceSpans.scopeSpans ?? [])
-            .map((scope) => ({ ...scope, spans: (scope.spans ?? []).filter(isNew) }))
-            .filter(({ spans }) => spans.length > 0)
-          if (scopeSpans.length > 0) trace.resourceSpans.push({ ...resourceSpans, scopeSpans })
-        }
+        if (data) add(data)
         trace.truncated ||= data === undefined
         if (trace.truncated) break
       }

@@ -2,9 +2,24 @@
 import { Worker } from 'node:worker_threads'
 import type { Answers, Call, Told, WriterOptions } from './writer.ts'
 
-/** The store cannot write now (disk full, locked, too much waiting). Sending again later may succeed. */
+/** The store cannot write or read now (disk full, locked, too much waiting, no answer). Asking again later may succeed. */
 export class StoreUnavailable extends Error {
   override name = 'StoreUnavailable'
+  /** After how many milliseconds, where that is known. */
+  readonly afterMs: number | undefined
+  /** Whether it is only that too much is asked of it. */
+  readonly tooMuch: boolean
+
+  constructor(message: string, { cause, afterMs, tooMuch = false }: Why = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.afterMs = afterMs
+    this.tooMuch = tooMuch
+  }
+}
+interface Why {
+  cause?: unknown
+  afterMs?: number | undefined
+  tooMuch?: boolean
 }
 
 /** What the writer tells by itself. */
