@@ -2,7 +2,7 @@ import { getDocumentProxy } from 'unpdf'
 import { beforeAll, expect, it } from 'vitest'
 import { readToolchain } from '../ops/setup/toolchain.ts'
 import { MAX_PAGES } from './fit.ts'
-import { renderLatex, TEMPLATE } from './latex.ts'
+import { type LatexDocument, renderLatex, TEMPLATE } from './latex.ts'
 import { countPages, validatePdf } from './pdf.ts'
 import { compileToFit } from './pipeline.ts'
 import { Profile } from './request-contract.ts'
@@ -154,6 +154,54 @@ it('leaves no second page with next to nothing on it', async () => {
     if (items.length > 0) expect(794 - lowest).toBeGreaterThan(130)
   }
 })
+
+it('saves a page where a little less room between the parts does it, and leaves nothing out', async () => {
+  const resume = await untailored(career(5, 4))
+  // A row more, and a row more, until they are too many for one page without it.
+  const documents = Array.from({ length: 40 }, (_, rows) =>
+    renderLatex({ ...resume, skills: Array(rows).fill({ name: 'Skill', keywords: ['one', 'two'] }) }, { typeface }),
+  )
+  const document = documents.findLast(({ pages }) => pages === 1) as LatexDocument
+  expect(document.leftOut).toBe(0)
+  expect(await countPages(await compile(document.tex))).toBe(1)
+  expect(await countPages(await compile(withAir(document.tex, 0)))).toBe(2)
+})
+
+it('gives a page that is not full more room between the parts, and takes no page more for it', async () => {
+  const { tex, pages } = renderLatex(await untailored(career(2, 3)), { typeface })
+  expect(pages).toBe(1)
+  const [airy, plain] = await Promise.all([tex, withAir(tex, 0)].map(async (each) => rowsOf(await compile(each))))
+  expect(airy?.map(({ text }) => text)).toEqual(plain?.map(({ text }) => text))
+  expect(airy?.at(-1)?.y).toBeLessThan((plain?.at(-1)?.y ?? 0) - 20)
+})
+
+it('ends no bullet in a row of one short word', async () => {
+  const highlights = Array.from(
+    { length: 25 },
+    (_, index) => `Bullet ${'of some more words '.repeat(4)}${'n'.repeat(index)} ox`,
+  )
+  const resume = await untailored(Profile.parse({ basics: { name: 'A' }, work: [{ name: 'N', highlights }] }))
+  const rows = await rowsOf(await compile(renderLatex(resume, { typeface }).tex))
+  const second = rows.filter(({ text }) => text.endsWith(' ox') && !text.includes('Bullet'))
+  expect(second.length).toBeGreaterThan(3)
+  expect(rows.map(({ text }) => text)).not.toContain('ox')
+})
+
+const withAir = (tex: string, points: number) => tex.replace(/\\resumeair=[-\d.]+pt/, `\\resumeair=${points}pt`)
+
+/** The rows of the first page, from its top. */
+async function rowsOf(pdf: Uint8Array): Promise<{ text: string; y: number }[]> {
+  const document = await getDocumentProxy(new Uint8Array(pdf))
+  const { items } = await (await document.getPage(1)).getTextContent()
+  await document.loadingTask.destroy()
+  const rows = new Map<number, string>()
+  for (const item of items) {
+    if (!('str' in item)) continue
+    const y = Math.round(item.transform[5])
+    rows.set(y, (rows.get(y) ?? '') + item.str)
+  }
+  return [...rows].map(([y, text]) => ({ text: text.trim(), y })).filter(({ text }) => text)
+}
 
 async function expectNobodyLeftAlone(resume: Resume): Promise<void> {
   const pdf = await getDocumentProxy(new Uint8Array(await compile(renderLatex(resume, { typeface }).tex)))

@@ -7,14 +7,14 @@ import { histogram } from '../metrics.ts'
 import { ATTR_BULLETS_LEFT_OUT, ATTR_LATEX_LENGTH } from '../names.ts'
 import { isSynthetic } from '../synthetic.ts'
 import { Failure } from './failure.ts'
-import { announces, chooseLines, needsBreaks } from './fit.ts'
+import { announces, chooseLines, needsBreaks, withCompany } from './fit.ts'
 import { languageOf } from './language.ts'
 import { type Fit, type Line, linesOf, type Run } from './lines.ts'
 import { clusters, escapeLatex, printable } from './printable.ts'
 import { fieldWith } from './profile-field.ts'
 import type { Profile } from './request-contract.ts'
 import type { Resume } from './tailor.ts'
-import { type Typeface, unprintable } from './typeface.ts'
+import { airTex, type Typeface, unprintable } from './typeface.ts'
 
 const duration = histogram(METRICS.latexDuration)
 
@@ -73,13 +73,14 @@ function render(
   resume: Resume,
   { typeface, template = TEMPLATE, profile, fitOf, spare = 0 }: RenderOptions,
 ): LatexDocument {
-  const all = linesOf(resume, fitOf)
-  const { lines, pages, breakBefore, leftOut } = chooseLines(all, typeface, spare)
+  const all = linesOf(resume, fitOf).map((line) => withCompany(line, typeface))
+  const { lines, pages, air, breakBefore, leftOut } = chooseLines(all, typeface, spare)
   const name = printable(resume.basics.name)
   const title = `Resume of ${name}`
   const language = languageOf(all.flatMap((line) => (isProse(line) ? [textOf(line.runs)] : [])).join('\n'))
   const body: { tex: string; field?: string }[] = [
     { tex: `\\describe{${pdfText(title)}}{${pdfText(name)}}{${language}}` },
+    { tex: airTex(air) },
     ...lines.flatMap((line, index) => {
       const [previous, next] = [lines[index - 1], lines[index + 1]]
       return [

@@ -38,6 +38,8 @@ const SAMPLES = {
   name: String.raw`\name{x}`,
 } as const
 type Sample = keyof typeof SAMPLES
+/** Points of air that everything is measured with once more: what it takes with less or more goes in proportion. */
+const TRIED_AIR = 4
 const SIZES = { textWidth: '\\textwidth', textHeight: '\\textheight', line: '\\baselineskip', indent: '\\leftmargini' }
 
 export interface Typeface {
@@ -45,8 +47,12 @@ export interface Typeface {
   familyOf(character: string, bold: boolean): Family | undefined
   /** Width of a text on one line, points at the text's size; what cannot be printed counts nothing. */
   width(text: string, bold: boolean): number
-  room: Record<Sample | keyof typeof SIZES, number>
+  room: Room
+  /** The room that the template has with so many points of `\resumeair`; always the same of a template that knows none. */
+  roomWith(air: number): Room
 }
+
+export type Room = Record<Sample | keyof typeof SIZES, number>
 
 const measured = new WeakMap<Tectonic, Map<string, Promise<Typeface>>>()
 
@@ -80,6 +86,14 @@ async function measureTypeface(tectonic: Tectonic, template: string): Promise<Ty
   }
   const room = Object.fromEntries([...log.matchAll(/^@(\w+)=(-?\d+)$/gm)].map(([, key, size]) => [key, points(size)]))
   if (glyphs.m.size === 0 || !room.textWidth) throw new Failure('internal', { reason: 'typeface_not_measured' })
+  const taken = (key: string) => (room[key] ?? 0) - (room.base ?? 0)
+  const takenWithAir = (key: string) => (room[`${key}Air`] ?? 0) - (room.baseAir ?? 0)
+  const roomWith = (air: number): Room => ({
+    ...(room as Record<keyof typeof SIZES, number>),
+    ...(Object.fromEntries(
+      Object.keys(SAMPLES).map((key) => [key, taken(key) + (air / TRIED_AIR) * (takenWithAir(key) - taken(key))]),
+    ) as Record<Sample, number>),
+  })
   const space = glyphs.m.get(' ')?.width ?? 0
   const glyphOf = (character: string, bold: boolean) => glyphs[bold ? 'bx' : 'm'].get(character)
   return {
@@ -90,13 +104,8 @@ async function measureTypeface(tectonic: Tectonic, template: string): Promise<Ty
         (sum, each) => sum + (/[ \u00a0]/.test(each) ? space : (glyphOf(each, bold)?.width ?? 0)),
         0,
       ),
-    room: {
-      ...(room as Record<keyof typeof SIZES, number>),
-      ...(Object.fromEntries(Object.keys(SAMPLES).map((key) => [key, (room[key] ?? 0) - (room.base ?? 0)])) as Record<
-        Sample,
-        number
-      >),
-    },
+    room: roomWith(0),
+    roomWith,
   }
 }
 
@@ -105,9 +114,19 @@ interface Glyph {
   width: number
 }
 
+/** Sets how much air the template gives; nothing where it knows none. */
+export const airTex = (points: number) => `\\ifdefined\\resumeair\\resumeair=${points}pt\\fi`
+
 /** The first character of a text that no font has, with the marks on it. */
 export function unprintable(text: string, bold: boolean, typeface: Typeface): string | undefined {
   return clusters(text).find((cluster) => Array.from(cluster).some((each) => !typeface.familyOf(each, bold)))
+}
+
+function measureSamples(suffix: string): string[] {
+  return Object.entries({ base: '', ...SAMPLES }).map(
+    ([key, sample]) =>
+      `\\setbox0\\vbox{\\entry{x}${sample}\\entry{x}}\\immediate\\write16{@${key}${suffix}=\\number\\dimexpr\\ht0+\\dp0\\relax}`,
+  )
 }
 
 // Lines of TeX's log end at 79 characters: one number a line, and short.
@@ -132,9 +151,8 @@ const MEASURE = [
   ]),
   ...Object.entries(SIZES).map(([key, size]) => `\\immediate\\write16{@${key}=\\number${size}}`),
   // Below an entry, because the first thing of a page has no room above it; and above one, for the room below lists.
-  ...Object.entries({ base: '', ...SAMPLES }).map(
-    ([key, sample]) =>
-      `\\setbox0\\vbox{\\entry{x}${sample}\\entry{x}}\\immediate\\write16{@${key}=\\number\\dimexpr\\ht0+\\dp0\\relax}`,
-  ),
+  ...measureSamples(''),
+  airTex(TRIED_AIR),
+  ...measureSamples('Air'),
   'x',
 ].join('\n')
