@@ -230,7 +230,7 @@ describe('Tectonic', () => {
   })
 
   it('lets LaTeX from outside wait while one of ours is compiled', async () => {
-    const one = tectonic({ timeoutMs: 8_000 })
+    const one = tectonic({ timeoutMs: 60_000 })
     const abandon = new AbortController()
     const endless = failureOf(one.compile(ENDLESS, { ...FOREIGN, signal: abandon.signal }))
     const [, inside] = await processesOfSandbox()
