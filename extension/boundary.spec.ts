@@ -23,6 +23,39 @@ test('the extension asks for little, and shows nothing to pages', () => {
   ).toEqual([])
 })
 
+test('a page of the extension loads nothing from elsewhere, and needs nothing that its policy forbids', async ({
+  journey,
+}) => {
+  await journey.settings('short')
+  const { id } = await journey.generate('lever.html')
+  for (const path of ['popup/popup.html', 'options/options.html', `resume/resume.html#${id}`]) {
+    const page = await journey.browser.context.newPage()
+    const refused: string[] = []
+    page.on('console', (message) => {
+      if (/Content Security Policy/.test(message.text())) refused.push(message.text())
+    })
+    await page.goto(new URL(path, journey.browser.worker.url()).href)
+    await page.waitForLoadState('networkidle')
+    expect(refused, path).toEqual([])
+    const directives = await page.evaluate(async () => {
+      const { promise, resolve } = Promise.withResolvers<string[]>()
+      // A set: what the browser's own policy forbids, too, is told twice.
+      const seen = new Set<string>()
+      document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => {
+        if (seen.add(effectiveDirective).size === 4) resolve([...seen])
+      })
+      new Image().src = 'https://evil.example/pixel'
+      const frame = Object.assign(document.createElement('iframe'), { src: 'https://evil.example/' })
+      const script = Object.assign(document.createElement('script'), { src: 'https://evil.example/x.js' })
+      const style = Object.assign(document.createElement('style'), { textContent: 'body { color: red }' })
+      document.body.append(frame, script, style)
+      return promise
+    })
+    expect(directives.toSorted(), path).toEqual(['frame-src', 'img-src', 'script-src-elem', 'style-src-elem'])
+    await page.close()
+  }
+})
+
 test('what runs in a page can neither read the profile, nor set where it goes, nor start a run', async ({
   journey,
 }) => {

@@ -24,7 +24,26 @@ export function manifestFor(target: Target) {
 
 const BACKGROUND = 'background.ts'
 
+/**
+ * Of the extension's pages and its worker. The browsers' own would allow images, frames and styles from everywhere, by
+ * which a page that shows somebody else's words could be made to tell them. Requests go to the relay, wherever the person
+ * says that is; the PDF is shown in a frame. Firefox's viewer inherits the policy there and does not start, so Firefox
+ * keeps its own.
+ */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  'connect-src http: https:',
+  'frame-src blob:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
 const CHROMIUM = {
+  content_security_policy: { extension_pages: POLICY },
   background: { service_worker: BACKGROUND, type: 'module' as const },
   minimum_chrome_version: '132',
 }
