@@ -32,10 +32,10 @@ export class ByteSet {
     return index
   }
 
-  /** How long the string at this place is if it is spelled from `from` on; otherwise 0. */
-  spelledAt(index: number, view: DataView, from: number): number {
+  /** How long the string at this place is if it is spelled from `from` on, before `end`; otherwise 0. */
+  spelledAt(index: number, view: DataView, from: number, end: number): number {
     const length = this.#lengths[index] as number
-    return from + length <= view.byteLength && this.#spells(index, view, from, length) ? length : 0
+    return from + length <= end && this.#spells(index, view, from, length) ? length : 0
   }
 
   #spells(index: number, view: DataView, from: number, length: number): boolean {
@@ -45,10 +45,15 @@ export class ByteSet {
 
 /** Whether the same bytes stand in both places; the caller has seen that there are so many. */
 export function isSame(one: DataView, from: number, other: DataView, start: number, length: number): boolean {
-  let at = 0
-  for (; at + 8 <= length; at += 8) {
-    if (one.getBigInt64(from + at, true) !== other.getBigInt64(start + at, true)) return false
+  if (length >= 8) {
+    const last = length - 8
+    for (let at = 0; at < last; at += 8) {
+      if (one.getBigInt64(from + at, true) !== other.getBigInt64(start + at, true)) return false
+    }
+    // The last eight, some of them a second time: a few single ones would take as long as all that is before them.
+    return one.getBigInt64(from + last, true) === other.getBigInt64(start + last, true)
   }
+  let at = 0
   for (; at + 4 <= length; at += 4) {
     if (one.getInt32(from + at, true) !== other.getInt32(start + at, true)) return false
   }

@@ -110,7 +110,7 @@ export class JsonMessages extends JsonReader {
   member(): number {
     // Senders write members in one order: the one that came after the last one comes again.
     const expected = this.#followers[this.#last] as number
-    const length = SPELLED.spelledAt(expected, this.view, this.pos)
+    const length = SPELLED.spelledAt(expected, this.view, this.pos, this.bytes.length)
     const member = length > 0 ? expected : this.#otherMember()
     if (length > 0) {
       this.pos += length

@@ -13,12 +13,15 @@ const MARKS = new Int32Array(SLOTS)
  */
 export class Repeats {
   readonly #view: DataView
+  // Kept: each time it is asked for is a call, and this is asked for each attribute.
+  readonly #size: number
   #slot = 0
   /** How many marks what {@link at} found has. */
   marks = 0
 
   constructor(view: DataView) {
     this.#view = view
+    this.#size = view.byteLength
     LENGTHS.fill(0)
   }
 
@@ -26,10 +29,10 @@ export class Repeats {
   at(from: number, key: number): number {
     const view = this.#view
     // Too near to the end to be read four bytes at once without asking; so is what could be remembered there.
-    this.#slot = key + NAME_BYTES > view.byteLength ? SLOTS : slotOf(view, key)
+    this.#slot = key + NAME_BYTES > this.#size ? SLOTS : slotOf(view, key)
     if (this.#slot === SLOTS) return 0
     const length = LENGTHS[this.#slot] as number
-    if (length === 0 || from + length > view.byteLength) return 0
+    if (length === 0 || from + length > this.#size) return 0
     if (!isSame(view, from, view, FROMS[this.#slot] as number, length)) return 0
     this.marks = MARKS[this.#slot] as number
     return length
