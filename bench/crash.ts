@@ -12,7 +12,7 @@ import { spansOf } from '../relay/otlp.ts'
 import { openStore } from '../relay/store/store.ts'
 import type { Measured } from './bench.ts'
 import { percentile } from './percentile.ts'
-import { newestLog, TEARS, type Tear, tear } from './torn-log.ts'
+import { logsBeingWritten, TEARS, type Tear, tear } from './torn-log.ts'
 
 const SENDERS = 6
 const SPANS_A_REQUEST = 4
@@ -47,8 +47,8 @@ export async function benchCrash(runs: number): Promise<Measured> {
       await lives.live(await startRelay(env))
       const how = TEARS[Math.floor(kill / 2) % TEARS.length] as Tear
       // Every other kill takes the machine with it: what was not on the disk is torn.
-      const log = kill % 2 === 1 ? newestLog(store) : undefined
-      if (log && tear(log, how)) torn.set(how, (torn.get(how) ?? 0) + 1)
+      const logs = kill % 2 === 1 ? logsBeingWritten(store) : []
+      for (const log of logs) if (tear(log, how)) torn.set(how, (torn.get(how) ?? 0) + 1)
       process.stderr.write(`\r  ${kill + 1} of ${runs} `)
     }
     const relay = await startRelay(env)

@@ -3,23 +3,22 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
 import { argumentsOf } from '../ops/stack.ts'
 import type { Measured, Target } from './bench.ts'
 import { measureCollector } from './collector.ts'
 import { type Cost, costOf, headersOf, inFolder, type Load } from './cost.ts'
 import { CONNECTIONS } from './load.ts'
 import { median } from './median.ts'
-import { otlpPayload } from './otlp-payload.ts'
+import { bodiesOf } from './otlp-payload.ts'
 import { canPin, startPinned } from './pinned-process.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-/** Sent again and again: so many are made in seconds, and are many more than a cache holds. */
-const DIFFERENT_SPANS = 65_536
 const PLENTY = 1e14
 const QUOTA = `bytes=${PLENTY},spans=${PLENTY}`
 
 type Variant = 'relay' | 'fullDecode'
+type Rate = Pick<Cost, 'spansPerCpuSecond'>
+type Results = Record<string, Record<Variant, Cost> & { bareWork: Rate; collector?: Cost }>
 const ENTRIES: Record<Variant, string> = { relay: 'relay/main.ts', fullDecode: 'bench/full-decode-relay.ts' }
 
 const LOADS: Load[] = (['protobuf', 'json'] as const).flatMap((encoding) =>
@@ -28,36 +27,44 @@ const LOADS: Load[] = (['protobuf', 'json'] as const).flatMap((encoding) =>
 /** A bad day: what failed is copied to where it is kept for long, which costs more than taking it in. */
 LOADS.push({ encoding: 'protobuf', gzipped: true, batch: 512, failedIn: 20 })
 
-/** Measures every load `rounds` times, relay and baseline in turn, each from an empty store. Needs Linux. */
+/**
+ * Measures every load `rounds` times, in turn the relay, the baseline, and what both cannot do without, each from an
+ * empty store. Needs Linux.
+ */
 export async function benchIngest(rounds: number): Promise<Measured> {
-  const results: Record<string, Record<string, Cost>> = {}
+  const results: Results = {}
   for (const load of LOADS) {
     const costs: Record<Variant, Cost[]> = { relay: [], fullDecode: [] }
     const collector: Cost[] = []
+    const bare: number[] = []
     const bodies = bodiesOf(load)
     for (let round = 0; round < rounds; round++) {
       for (const variant of ['relay', 'fullDecode'] as const) costs[variant].push(await measure(variant, load, bodies))
+      bare.push(await measureBareWork(load))
       if (process.env.OTELCOL) collector.push(await measureCollector(process.env.OTELCOL, load, bodies))
     }
     const { relay, fullDecode } = costs
     results[nameOf(load)] = {
       relay: medians(relay),
       fullDecode: medians(fullDecode),
+      bareWork: { spansPerCpuSecond: median(bare) },
       ...(collector.length > 0 ? { collector: medians(collector) } : {}),
     }
   }
   return { results: { ...results, connections: CONNECTIONS, pinned: canPin }, targets: targetsOf(results) }
 }
 
-function targetsOf(results: Record<string, Record<string, Cost>>): Target[] {
-  const rate = (name: string, variant: Variant = 'relay') => results[name]?.[variant]?.spansPerCpuSecond ?? Number.NaN
-  const most = (name: keyof Cost) => Math.max(...Object.values(results).map(({ relay }) => relay?.[name] ?? Number.NaN))
+function targetsOf(results: Results): Target[] {
+  const rate = (name: string, variant: Variant | 'bareWork' = 'relay') =>
+    results[name]?.[variant]?.spansPerCpuSecond ?? Number.NaN
+  const most = (name: keyof Cost) => Math.max(...Object.values(results).map(({ relay }) => relay[name]))
   const [large, small, json] = ['protobuf gzip 512', 'protobuf gzip 32', 'json gzip 512'] as const
   return [
     atMost(`microseconds of CPU a span, ${large} (450,000 a second)`, 1e6 / rate(large), 1e6 / 450_000),
     atMost(`microseconds of CPU a span, ${small} (160,000 a second)`, 1e6 / rate(small), 1e6 / 160_000),
     atMost(`microseconds of CPU a span, ${json} (200,000 a second)`, 1e6 / rate(json), 1e6 / 200_000),
     atMost(`CPU, to that with full decoding, ${large}`, rate(large, 'fullDecode') / rate(large), 1 / 4),
+    atMost(`CPU, to that of unpacking, scanning and writing alone, ${large}`, rate(large, 'bareWork') / rate(large), 2),
     atMost('peak memory of any load, MiB', most('peakMiB'), 300),
     atMost(`bytes a span on the disk, ${large}`, results[large]?.relay?.diskBytesPerSpan ?? Number.NaN, 120),
   ]
@@ -91,10 +98,22 @@ async function measure(variant: Variant, load: Load, bodies: Uint8Array[]): Prom
   })
 }
 
-function bodiesOf({ encoding, gzipped, batch, failedIn }: Load): Uint8Array[] {
-  return Array.from({ length: DIFFERENT_SPANS / batch }, (_, index) => {
-    const body = otlpPayload(batch, encoding, index + 1, failedIn)
-    return gzipped ? gzipSync(body) : body
+async function measureBareWork(load: Load): Promise<number> {
+  return inFolder(async (folder) => {
+    const { child, stop } = await startPinned([process.execPath, 'bench/bare-work.ts'], {
+      cwd: ROOT,
+      logPath: join(folder, 'log'),
+      env: { BARE_WORK: JSON.stringify({ load, folder }) },
+    })
+    try {
+      const exited = once(child, 'exit').then(() => Promise.reject(new Error('What is measured has ended.')))
+      // Only while it is waited for below.
+      exited.catch(() => {})
+      const [measured] = await Promise.race([once(child, 'message'), exited])
+      return (measured as Rate).spansPerCpuSecond
+    } finally {
+      await stop()
+    }
   })
 }
 

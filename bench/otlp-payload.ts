@@ -1,4 +1,5 @@
 /** Requests as the server sends them: spans of our own names with about ten attributes, everything listed. */
+import { gzipSync } from 'node:zlib'
 import {
   ATTR_COMPILE_CPU_TIME,
   ATTR_COMPILE_OUTCOME,
@@ -26,6 +27,7 @@ import {
   SPAN_COMPILE,
 } from '../names.ts'
 import { type Encoding, encode, type KeyValue, type OtlpSpan, type TracesData } from '../relay/otlp.ts'
+import type { Load } from './cost.ts'
 
 /** Of a browser; in every server span that a browser caused. */
 const USER_AGENT =
@@ -35,6 +37,17 @@ const START_NS = 1_767_225_600_000_000_000n
 const SPANS_PER_TRACE = 8
 /** One trace in so many has an error, unless it is said otherwise: as many as the objective lets fail. */
 const FAILED = 100
+
+/** Sent again and again: so many are made in seconds, and are many more than a cache holds. */
+const DIFFERENT_SPANS = 65_536
+
+/** The requests of a load. */
+export function bodiesOf({ encoding, gzipped, batch, failedIn }: Load): Uint8Array[] {
+  return Array.from({ length: DIFFERENT_SPANS / batch }, (_, index) => {
+    const body = otlpPayload(batch, encoding, index + 1, failedIn)
+    return gzipped ? gzipSync(body) : body
+  })
+}
 
 /** A request of `count` spans. Which it is goes by `seed`, so that requests of different seeds share no trace. */
 export function otlpPayload(count: number, encoding: Encoding, seed = 1, failedIn = FAILED): Uint8Array {

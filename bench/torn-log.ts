@@ -19,14 +19,14 @@ export const TEARS = [
 ] as const
 export type Tear = (typeof TEARS)[number]
 
-/** The log of the newest hour in a store's folder; undefined when it has none. */
-export function newestLog(folder: string): string | undefined {
+/** The logs that a store in this folder was writing to: of its newest hour, and of what it keeps and has sent. */
+export function logsBeingWritten(folder: string): string[] {
   const newest = readdirSync(folder)
     .filter((name) => /^\d+-.*\.sqlite$/.test(name))
     .sort()
     .at(-1)
-  const path = newest && join(folder, `${newest}-wal`)
-  return path && existsSync(path) ? path : undefined
+  const databases = newest ? [newest, 'kept.sqlite'] : ['kept.sqlite']
+  return databases.map((name) => join(folder, `${name}-wal`)).filter(existsSync)
 }
 
 /** Tears what is behind the last commit of a log nobody has open; false when there is no frame in it to go by. */
