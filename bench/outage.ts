@@ -58,7 +58,9 @@ export async function benchOutage(seconds: number): Promise<Measured> {
     const whileAway = await (await fetch(`${down.url}/readyz`)).json()
 
     const due = new Set(load.due.flat())
-    const bad = new Set(load.due.filter((spanIds) => spanIds.length > 0).at(load.due.length / 2))
+    const withDue = load.due.filter((spanIds) => spanIds.length > 0)
+    const bad = new Set(withDue[Math.floor(withDue.length / 2)])
+    if (bad.size === 0) throw new Error('Nothing became due: --runs is too short for a batch to refuse.')
     const recovery = createRecovery(bad)
     const began = performance.now()
     backend.treatAs(recovery.treat)
