@@ -41,7 +41,7 @@ export interface Parts {
   /** Aborted when the relay stops: ends proxied streams. */
   shutdown: AbortSignal
   /** Who may look at the console, and what else only it needs. */
-  support: Pick<Console, 'staff' | 'audit' | 'addressOf' | 'links' | 'runbooks'>
+  support: Pick<Console, 'staff' | 'oidc' | 'audit' | 'addressOf' | 'links' | 'runbooks'>
   flushSpans: () => Promise<void>
   log: Log
   now?: () => number

@@ -18,6 +18,7 @@ test('Without any variable the relay listens on the loopback address and forward
     support: {
       tokens: [],
       tokenPath: 'data/relay.support-token',
+      oidc: undefined,
       auditPath: 'data/relay.audit.jsonl',
       links: [],
       runbooks: undefined,

@@ -5,10 +5,11 @@ import type { AccessConfig } from './access/access.ts'
 import { DEFAULT_LIMITS, LEVELS, type Level, type Limits, UNITS } from './access/quotas.ts'
 import type { ServiceKey } from './access/service-keys.ts'
 import type { ConnectionLimits } from './connections.ts'
+import type { OidcConfig } from './console/oidc.ts'
 import type { StaffToken } from './console/staff.ts'
 import type { TraceLink } from './console/trace.ts'
 import { type EngineSettings, readEngine } from './engine/settings.ts'
-
+import { readOidc } from './oidc-config.ts'
 import type { Encoding } from './otlp.ts'
 
 /** Where spans that are due go on to. */
@@ -52,6 +53,8 @@ export interface Config {
   support: {
     tokens: StaffToken[]
     tokenPath: string
+    /** Where staff sign in with an account, besides tokens. */
+    oidc: OidcConfig | undefined
     auditPath: string
     links: TraceLink[]
     /** Where `ops/alerts` can be read, without a trailing slash. */
@@ -134,6 +137,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
         token: key,
       })),
       tokenPath: join(dirname(storePath), 'relay.support-token'),
+      oidc: readOidc(text),
       auditPath: join(dirname(storePath), 'relay.audit.jsonl'),
       links: readLinks(text('RELAY_TRACE_LINKS', '')),
       runbooks: text('RELAY_RUNBOOKS', '') === '' ? undefined : url('RELAY_RUNBOOKS', ''),

@@ -14,6 +14,7 @@ import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
 import { connectionOptions } from './connections.ts'
 import { openAudit } from './console/audit.ts'
+import { createOidc } from './console/oidc.ts'
 import { createStaff } from './console/staff.ts'
 import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
@@ -31,11 +32,12 @@ const FORWARD_MS = 1_200
 const TEND_EVERY_MS = 10_000
 
 function supportOf({ support, access }: Config): Parts['support'] {
-  const { tokens, tokenPath, auditPath, links, runbooks } = support
+  const { tokens, tokenPath, oidc, auditPath, links, runbooks } = support
   // Kept in a file that only this user can read: whoever can, could read the store as well.
   const known = tokens.length > 0 ? tokens : [{ name: 'local', token: keptSecret(tokenPath) }]
   return {
     ...{ staff: createStaff(known), audit: openAudit(auditPath, Date.now), links, runbooks },
+    oidc: oidc && createOidc(oidc),
     addressOf: createAddressOf(access.trustedProxies),
   }
 }

@@ -10,7 +10,7 @@ import { closeSync, fstatSync, openSync, readFileSync, renameSync, writeSync } f
 export interface AuditLine {
   /** ISO 8601. */
   at: string
-  /** The name that belongs to the token. */
+  /** The name that belongs to the token, or `oidc:` and the subject: it stays the same, and says nobody's name. */
   who: string
   what: 'sign-in' | 'sign-out' | 'list' | 'look-up' | 'watch' | 'download' | 'keep' | 'audit'
   /** The trace that was found. What was typed is not here: people paste whatever they have. */

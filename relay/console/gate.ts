@@ -6,6 +6,8 @@ import { getCookie, setCookie } from 'hono/cookie'
 import { BodyTooLarge, readBounded } from '../bounded-body.ts'
 import type { Log } from '../log.ts'
 import type { Audit } from './audit.ts'
+import type { Oidc } from './oidc.ts'
+import { createOidcRoutes } from './oidc-routes.ts'
 import { signInPage } from './sign-in.ts'
 import type { Session, Staff } from './staff.ts'
 
@@ -20,6 +22,8 @@ export interface Visitor {
 
 export interface Gate {
   staff: Staff
+  /** Where staff may sign in besides by token. */
+  oidc?: Oidc | undefined
   audit: Audit
   addressOf: (connection: string | undefined, forwardedFor: string | undefined) => string
   log: Log
@@ -32,7 +36,7 @@ const PAGES = /^\/support(\/[0-9a-f]{8,32}|\/audit)?(\?[\w=&%.:+-]*)?$/
 /** With TLS, no page of another name and no unencrypted one can plant it. */
 const cookieName = (secure: boolean) => (secure ? '__Host-pass-support' : 'pass-support')
 
-export function createGate({ staff, audit, addressOf, log }: Gate) {
+export function createGate({ staff, oidc, audit, addressOf, log }: Gate) {
   const from = (c: Context) =>
     addressOf(
       (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress,
@@ -43,18 +47,22 @@ export function createGate({ staff, audit, addressOf, log }: Gate) {
     return getCookie(c, cookieName(isSecure(c))) ?? ''
   }
 
-  function letIn(c: Context, name: string, to: string): Response {
+  function openSession(c: Context, name: string, shown?: string): void {
     staff.close(idIn(c))
-    const { id, maxAgeS } = staff.open(name)
+    const { id, maxAgeS } = staff.open(name, shown)
     const secure = isSecure(c)
     audit.write(name, 'sign-in')
     setCookie(c, cookieName(secure), id, { httpOnly: true, sameSite: 'Strict', secure, path: '/', maxAge: maxAgeS })
+  }
+
+  function letIn(c: Context, name: string, to: string): Response {
+    openSession(c, name)
     return c.redirect(to, 303)
   }
 
   function wait(c: Context, seconds: number): void {
     c.header('retry-after', String(seconds))
-    log.warn('support: too many wrong tokens from one address')
+    log.warn('support: too many failed sign-ins from one address')
   }
 
   /** Lets staff through. Everybody else gets the same answer whatever they asked for: a page, or for programs 401. */
@@ -99,10 +107,10 @@ export function createGate({ staff, audit, addressOf, log }: Gate) {
     .get('/support/sign-in', (c) => {
       const code = c.req.query('once')
       const to = pageIn(c.req.query('to'))
-      if (code === undefined) return c.html(signInPage(to))
+      if (code === undefined) return c.html(signInPage(to, { oidc }))
       const name = staff.follow(code)
       if (name !== undefined) return letIn(c, name, to)
-      return c.html(signInPage(to, 'That link was used already, or is too old. Sign in with your token.'), 401)
+      return c.html(signInPage(to, { oidc, problem: 'That link was used already, or is too old. Sign in again.' }), 401)
     })
     .post('/support/sign-in', async (c) => {
       const site = c.req.header('sec-fetch-site')
@@ -114,10 +122,10 @@ export function createGate({ staff, audit, addressOf, log }: Gate) {
       if (checked) {
         wait(c, checked.wait)
         const minutes = Math.ceil(checked.wait / 60)
-        return c.html(signInPage(to, `Too many wrong tokens. Try again in ${minutes} min.`), 429)
+        return c.html(signInPage(to, { oidc, problem: `Too many wrong tokens. Try again in ${minutes} min.` }), 429)
       }
       log.warn('support: a wrong token was refused')
-      return c.html(signInPage(to, 'This is not a token that we know.'), 401)
+      return c.html(signInPage(to, { oidc, problem: 'This is not a token that we know.' }), 401)
     })
     .post('/support/sign-in-links', onlyStaff, (c) => {
       const { name, session } = visitorOf(c)
@@ -133,6 +141,7 @@ export function createGate({ staff, audit, addressOf, log }: Gate) {
       return c.redirect('/support/sign-in', 303)
     })
 
+  if (oidc) routes.route('/', createOidcRoutes({ oidc, staff, log, from, idIn, isSecure, pageIn, openSession }))
   return { routes, onlyStaff, onlyOwnForms }
 }
 

@@ -12,13 +12,15 @@ export interface Frame {
   session?: Session | undefined
   /** Whether it changes while it is looked at: without JavaScript it is loaded again now and then. */
   live?: boolean
+  /** Another page that this one goes on to by itself. */
+  next?: string
 }
 
 /** Seconds between two loads of a live page where there is no JavaScript. */
 const RELOAD_S = 5
 
 /** A whole page around `main`. Everything put into it is escaped by hono/html. */
-export function page({ title, session, live }: Frame, main: Html): Html {
+export function page({ title, session, live, next }: Frame, main: Html): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -29,7 +31,7 @@ export function page({ title, session, live }: Frame, main: Html): Html {
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/support/console.css">
 <script src="/support/console.js" type="module"></script>
-${live ? html`<noscript><meta http-equiv="refresh" content="${RELOAD_S}"></noscript>` : ''}
+${live ? html`<noscript><meta http-equiv="refresh" content="${RELOAD_S}"></noscript>` : ''}${next ? html`<meta http-equiv="refresh" content="0; url=${next}">` : ''}
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
@@ -44,7 +46,7 @@ ${main}
 
 function account(session: Session): Html {
   return html`<nav aria-label="Account"><a href="/support/audit">Audit</a>
-<form action="/support/sign-out" method="post">${csrfField(session)}<button class="quiet">Sign out ${session.name}</button></form></nav>`
+<form action="/support/sign-out" method="post">${csrfField(session)}<button class="quiet">Sign out ${session.shown}</button></form></nav>`
 }
 
 /** What every form that changes something carries. */

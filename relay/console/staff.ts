@@ -12,7 +12,10 @@ export interface StaffToken {
   token: string
 }
 export interface Session {
+  /** For the record. */
   name: string
+  /** What the person sees of it. */
+  shown: string
   /** Stands in every form of the session: another page cannot know it. */
   csrf: string
 }
@@ -37,24 +40,39 @@ export function createStaff(tokens: readonly StaffToken[], now: () => number = D
 
   const secret = () => randomBytes(32).toString('base64url')
 
+  /** Seconds that an address with too many failures has to wait, whatever it sends now. */
+  function waitOf(address: string): number | undefined {
+    const failed = failures.get(address)
+    if (failed && failed.until <= now()) failures.delete(address)
+    else if (failed && failed.count >= MAX_FAILURES) return Math.ceil((failed.until - now()) / 1_000)
+    return undefined
+  }
+
+  function failedAt(address: string): void {
+    const { count } = failures.get(address) ?? { count: 0 }
+    failures.delete(address)
+    remember(failures, MAX_ADDRESSES, address, { count: count + 1, until: now() + FAILURES_MS })
+  }
+
   return {
-    /** Whose token it is; `wait` is in seconds, for an address with too many wrong ones, whatever it sends now. */
+    waitOf,
+    /** Counts a try that has failed; where the token is checked here, that is done already. */
+    failedAt,
+
+    /** Whose token it is; `wait` is that of {@link waitOf}. */
     check(token: string, address: string): { name: string } | { wait: number } | undefined {
-      const failed = failures.get(address)
-      if (failed && failed.until <= now()) failures.delete(address)
-      else if (failed && failed.count >= MAX_FAILURES) return { wait: Math.ceil((failed.until - now()) / 1_000) }
+      const wait = waitOf(address)
+      if (wait !== undefined) return { wait }
       const name = nameOf(token)
       if (name !== undefined) return { name }
-      const { count } = failures.get(address) ?? { count: 0 }
-      failures.delete(address)
-      remember(failures, MAX_ADDRESSES, address, { count: count + 1, until: now() + FAILURES_MS })
+      failedAt(address)
       return undefined
     },
 
     /** Opens a session under an ID that nobody has seen before; whatever the browser had is not taken over. */
-    open(name: string): { id: string; maxAgeS: number } {
+    open(name: string, shown = name): { id: string; maxAgeS: number } {
       const id = secret()
-      const session = { name, csrf: secret(), until: now() + SESSION_MS, idleUntil: now() + IDLE_MS }
+      const session = { name, shown, csrf: secret(), until: now() + SESSION_MS, idleUntil: now() + IDLE_MS }
       remember(sessions, MAX_SESSIONS, id, session)
       return { id, maxAgeS: SESSION_MS / 1_000 }
     },
