@@ -31,9 +31,7 @@ const MAX_OF_QUIET = 1.2
 const withFontspec = (tex: string) => {
   const fonts = '\\usepackage{fontspec}\\setmainfont{lmroman10-regular.otf}[BoldFont=lmroman10-bold.otf]\n'
   const links = tex.includes('{hyperref}') ? '' : '\\usepackage[hidelinks]{hyperref}\n'
-  return tex
-    .replace(/^\\(?:DeclareFont|renewcommand\{\\rmdefault\}).*\n/gm, '')
-    .replace(/^\\documentclass.*\n/m, (line) => line + fonts + links)
+  return tex.replace(/^\\resumefonts\n/m, '').replace(/^\\documentclass.*\n/m, (line) => line + fonts + links)
 }
 
 /** Each with the resource that it would like to have for itself. */

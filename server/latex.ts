@@ -148,7 +148,7 @@ function runTex(
     .split(/( )/)
     .map((word) => wordTex(word, isBold, line, typeface))
     .join('')
-  const weighted = bold && line.kind !== 'name' && line.kind !== 'heading' ? `\\strong{${tex}}` : tex
+  const weighted = bold && line.kind !== 'name' && line.kind !== 'heading' ? `\\heavy{${tex}}` : tex
   return href ? `\\link{${hex(Buffer.from(uri(href), 'ascii'))}}{${weighted}}` : weighted
 }
 

@@ -123,7 +123,7 @@ const profiles = fc.record({
 })
 
 it('any text in any field is read back exactly, by poppler and by pdf.js', {
-  timeout: 20_000 + RUNS * 2_000,
+  timeout: 20_000 + RUNS * 5_000,
 }, async () => {
   await fc.assert(
     fc.asyncProperty(profiles, async (raw) => {
