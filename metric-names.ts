@@ -288,6 +288,7 @@ export const METRICS = {
         'token_expired',
         'token_forged',
         'service_not_allowed',
+        'install_not_allowed',
         'origin_not_allowed',
         'host_not_allowed',
         'synthetic_key_unknown',

@@ -4,10 +4,11 @@
  */
 
 import { styleText } from 'node:util'
-import { type Diagnosis, diagnose } from '../relay/console/diagnosis.ts'
+import { type Diagnosis, diagnose, formatMs } from '../relay/console/diagnosis.ts'
 import { shown } from '../relay/console/text.ts'
 import { layOut } from '../relay/console/waterfall.ts'
 import { WAKE } from '../relay/diagnosis.ts'
+import type { Line } from '../relay/logbook.ts'
 import type { StoredTrace } from '../relay/store/look-up.ts'
 import { asSupport } from './support.ts'
 import { drawWaterfall } from './terminal-waterfall.ts'
@@ -42,7 +43,28 @@ async function answer(id: string): Promise<number> {
   const waterfall = layOut(trace)
   const diagnosis = diagnose(waterfall, { arriving: false, truncated: trace.truncated })
   console.log(`\n${told(diagnosis)}\n\n${drawWaterfall(waterfall, process.stdout)}\n`)
+  const lines = await linesOf(url)
+  const originMs = Number(waterfall.originNs / 1_000_000n)
+  for (const line of lines) console.log(`  ${written(line, originMs)}`)
+  if (lines.length > 0) console.log('')
   return diagnosis.state === 'failed' ? 1 : 0
+}
+
+/** What relay and server have logged about the run. */
+async function linesOf(url: string): Promise<Line[]> {
+  const response = await fetch(`${url}/log`, { headers: asSupport(relayUrl), signal: AbortSignal.timeout(LIMIT_MS) })
+  return response.ok ? ((await response.json()) as { lines: Line[] }).lines : []
+}
+
+function written({ at, service, level, message, fields }: Line, originMs: number): string {
+  const said = Object.entries(fields).map(([key, value]) => `${key}=${value}`)
+  const words = [
+    formatMs(at - originMs).padStart(8),
+    service.replace(/^pass-ats-/, '').padEnd(7),
+    level.padEnd(5),
+    message,
+  ]
+  return shown([...words, ...said].join('  '))
 }
 
 /** The sentence, what stands behind it, and what to do. */

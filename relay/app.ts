@@ -15,6 +15,8 @@ import { type Console, createConsole } from './console/console.ts'
 import { type Accept, createIngest } from './ingest.ts'
 import { createKeeping } from './keeping.ts'
 import type { Log } from './log.ts'
+import { createLogIntake } from './log-intake.ts'
+import type { Logbook } from './logbook.ts'
 import { admit, isExtension } from './origin.ts'
 import { createProxy, type Deadlines } from './proxy.ts'
 import { identified, requestIdOf } from './request-id.ts'
@@ -28,6 +30,8 @@ export interface Parts {
   access: Access
   store: Traces
   accept: Accept
+  /** What was logged about runs. */
+  book: Logbook
   /** Undefined when nothing is to be forwarded. */
   forwarder: TraceStore['forwarder']
   serverUrl: string
@@ -83,6 +87,7 @@ export function createApp(parts: Parts) {
   )
   app.route('/', access.installs)
   app.post('/v1/traces', access.gate('spans'))
+  app.post('/v1/logs', access.gate('spans'))
   app.post('/traces/:id/keep', access.gate('keeps'))
   app.post('/generate', timings.ofGenerate, access.gate('runs'))
   app.post('/compile', access.gate('runs'))
@@ -91,8 +96,9 @@ export function createApp(parts: Parts) {
   app.get('/runs/:id/events', access.gate('nothing'))
   app.get('/runs/:id/resume.pdf', timings.ofPdf, access.gate('nothing'))
   app.route('/', createIngest(accept, log, parts.instanceId))
+  app.route('/', createLogIntake(parts.book))
   const onKept = () => forwarder?.wake()
-  app.route('/', createConsole({ ...parts.support, store, flushSpans, onKept, shutdown, log, now }))
+  app.route('/', createConsole({ ...parts.support, store, book: parts.book, flushSpans, onKept, shutdown, log, now }))
   app.route('/', createKeeping({ store, flushSpans, onKept, log }))
   app.route('/', createProxy(parts, shutdown, log, deadlines))
 
@@ -135,7 +141,7 @@ function told(log: Log): MiddlewareHandler {
     const startedAt = performance.now()
     await next()
     const { method, path } = c.req
-    if (callerOf(c) === undefined || path === '/v1/traces') return
+    if (callerOf(c) === undefined || path.startsWith('/v1/')) return
     const [route, run] = [routePath(c, -1).replace(/:(\w+)/g, '{$1}'), c.req.param('id')]
     const ms = Math.round(performance.now() - startedAt)
     log.info(

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { destination } from 'pino'
 import { METRICS } from '../metric-names.ts'
 import { counter, serveMetrics } from '../metrics.ts'
 import { SERVICE_RELAY } from '../names.ts'
@@ -18,6 +19,8 @@ import { createOidc } from './console/oidc.ts'
 import { createStaff } from './console/staff.ts'
 import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
+import { intoBook } from './log-intake.ts'
+import { type Logbook, openLogbook } from './logbook.ts'
 import { createServiceLane } from './service-lane.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
 import { openTraceStore } from './trace-store.ts'
@@ -42,7 +45,7 @@ function supportOf({ support, access }: Config): Parts['support'] {
   }
 }
 
-async function start(config: Config, log: Log): Promise<void> {
+async function start(config: Config, book: Logbook, log: Log): Promise<void> {
   if (config.quotaRedisUrl) throw new Error('RELAY_QUOTA_STORE=redis does not work yet.')
   const metrics = await serveMetrics(config.metrics, { service: SERVICE_RELAY, version: manifest.version })
   const instanceId = randomUUID()
@@ -61,7 +64,7 @@ async function start(config: Config, log: Log): Promise<void> {
     secrets: secrets.length > 0 ? secrets : [keptSecret(config.secretPath)],
   })
   const app = createApp({
-    ...{ access, store, accept, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
+    ...{ access, store, accept, book, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
     support: supportOf(config),
     breaker: createBreaker(),
     shutdown: signal,
@@ -84,6 +87,7 @@ async function start(config: Config, log: Log): Promise<void> {
   }
   const tending = setInterval(() => {
     tellOfTurnedAway()
+    book.tend(log)
     tend().catch((error) => log.error({ err: error }, 'store not tended, will try again'))
   }, TEND_EVERY_MS)
 
@@ -116,6 +120,7 @@ async function start(config: Config, log: Log): Promise<void> {
     // In this order: streams end, so their spans do; spans are stored; what is stored is forwarded.
     await stopTelemetry()
     await close(FORWARD_MS)
+    book.close()
     // Last, so that what became of the others can be seen.
     metrics.close()
     log.info('relay stopped')
@@ -133,7 +138,9 @@ function urlOf(host: string, port: number): string {
 
 try {
   const config = readConfig()
-  await start(config, createLog(config.logLevel))
+  // Where the traces are elsewhere nothing is to be kept here, not even lines.
+  const book = openLogbook(config.engine ? undefined : config.storePath, config.terms.retentionMs)
+  await start(config, book, createLog(config.logLevel, intoBook(book, destination(1))))
 } catch (error) {
   createLog('fatal').fatal(error instanceof Error ? error.message : String(error))
   process.exitCode = 1

@@ -8,7 +8,7 @@ export const GRPC_CODES = { 401: 16, 403: 7, 429: 8, 500: 13 } as const
 
 /** Whether a request is for the OTLP receiver. */
 export function isExport(c: Context): boolean {
-  return c.req.path === '/v1/traces'
+  return c.req.path.startsWith('/v1/')
 }
 
 /** The error; in JSON when the request is in no encoding of ours. */

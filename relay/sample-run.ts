@@ -15,6 +15,7 @@ import { openAudit } from './console/audit.ts'
 import { createStaff } from './console/staff.ts'
 import { createAccept } from './ingest.ts'
 import { createLog } from './log.ts'
+import { type Logbook, openLogbook } from './logbook.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
 import type { Terms } from './store/retention.ts'
 import { type Options, openStore, type Store } from './store/store.ts'
@@ -69,6 +70,13 @@ export function temporaryStore(path = temporaryPath(), now?: () => number, terms
   return store
 }
 
+/** A book in memory, closed after the test. */
+export function temporaryLogbook(now?: () => number): Logbook {
+  const book = openLogbook(undefined, TERMS.retentionMs, now)
+  onTestFinished(() => book.close())
+  return book
+}
+
 export const SECRET = 'a secret that only tests know, long enough'
 export const SYNTHETIC_KEY = 'key-of-a-check-that-only-tests-know-of'
 export const SERVICE_KEY = 'collector-key-that-only-tests-know-of'
@@ -106,6 +114,7 @@ export function sampleParts(store: Traces, parts: Partial<Parts> = {}): Parts {
   return {
     store,
     accept: createAccept(store, () => {}),
+    book: temporaryLogbook(parts.now),
     access: sampleAccess(),
     breaker: createBreaker(),
     forwarder: undefined,

@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
+import { SERVICE_RELAY, SERVICE_SERVER } from '../names.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
+import { asSupport } from '../ops/support.ts'
+import type { Line } from '../relay/logbook.ts'
 import { Failure } from './failure.ts'
 import { createLog } from './log.ts'
 
@@ -81,11 +84,24 @@ it('every line about a request or a run has their IDs, a request one line at eac
         ms: expect.any(Number),
       })
     }
+    // Support sees them with the run, both sides', in order.
+    const staff = asSupport(stack.relayUrl)
+    const inConsole = async () =>
+      (await (await fetch(`${stack.relayUrl}/api/traces/${RUN}/log`, { headers: staff })).json()).lines as Line[]
+    await expect.poll(async () => (await inConsole()).length).toBe(about.length)
+    const lines = await inConsole()
+    expect(lines.filter(({ message }) => message === 'stage ended').map(({ fields }) => fields.stage)).toEqual(
+      stages.map(({ stage }) => stage),
+    )
+    expect(new Set(lines.map(({ service }) => service))).toEqual(new Set([SERVICE_RELAY, SERVICE_SERVER]))
+    expect(lines.map(({ at }) => at)).toEqual(lines.map(({ at }) => at).toSorted((a, b) => a - b))
+    const page = await (await fetch(`${stack.relayUrl}/support/${RUN}`, { headers: staff })).text()
+    expect(page).toContain('run ended')
     // Both sides' lines about one request have the same ID.
     const ids = (all: typeof relay) =>
       new Set(all.filter(({ msg }) => msg === 'request answered').map(({ request_id }) => request_id))
     expect(ids(server)).toEqual(ids(relay))
-    const everything = JSON.stringify([relay, server])
+    const everything = JSON.stringify([relay, server, lines, page])
     for (const secret of ['Quillfeather', 'ada@', '7946', 'Acmeous', 'Secret title', 'secret=', token]) {
       expect(everything).not.toContain(secret)
     }

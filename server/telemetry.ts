@@ -7,8 +7,10 @@ import { randomUUID } from 'node:crypto'
 import { register } from 'node:module'
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node'
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
+import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { resourceFromAttributes } from '@opentelemetry/resources'
+import { BatchLogRecordProcessor } from '@opentelemetry/sdk-logs'
 import { NodeSDK } from '@opentelemetry/sdk-node'
 import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { ClosedListProcessor } from '../closed-list.ts'
@@ -30,10 +32,9 @@ allowInstrumentations('http', 'undici')
 
 const UNTRACED = new Set(['/healthz', '/readyz'])
 
-const exporter = new OTLPTraceExporter({
-  url: `${readConfig(process.env).otlpEndpoint.replace(/\/$/, '')}/v1/traces`,
-  timeoutMillis: 5_000,
-})
+const relay = readConfig(process.env).otlpEndpoint.replace(/\/$/, '')
+const exporter = new OTLPTraceExporter({ url: `${relay}/v1/traces`, timeoutMillis: 5_000 })
+const lines = new OTLPLogExporter({ url: `${relay}/v1/logs`, timeoutMillis: 5_000 })
 
 const sdk = new NodeSDK({
   // No detectors: host and process attributes are not in the closed list.
@@ -57,7 +58,9 @@ const sdk = new NodeSDK({
     ),
   ],
   metricReaders: [],
-  logRecordProcessors: [],
+  logRecordProcessors: [
+    new BatchLogRecordProcessor({ exporter: lines, scheduledDelayMillis: 500, maxQueueSize: 2_048 }),
+  ],
   instrumentations: [
     getNodeAutoInstrumentations({
       '@opentelemetry/instrumentation-http': {

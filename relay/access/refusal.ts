@@ -29,8 +29,9 @@ export const REFUSALS = {
   },
   service_not_allowed: {
     status: 403,
-    message: 'A service key is for POST /v1/traces only. Everything else is for installs.',
+    message: 'A service key is for POST /v1/traces and /v1/logs only. Everything else is for installs.',
   },
+  install_not_allowed: { status: 403, message: 'Lines of the log are taken from services, by their keys.' },
   quota_install: { status: 429, message: 'This browser has asked for too much within the hour.' },
   quota_address: { status: 429, message: 'Too much was asked for from this network address within the hour.' },
   quota_overall: { status: 429, message: 'The relay has been asked for more than it takes within the hour.' },

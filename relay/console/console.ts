@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
+import type { Logbook } from '../logbook.ts'
 import type { Match } from '../store/look-up.ts'
 import type { Stay } from '../store/retention.ts'
 import type { Traces } from '../store/traces.ts'
@@ -28,6 +29,7 @@ const RETRY_AFTER_S = '5'
 
 export interface Console extends Gate {
   store: Traces
+  book: Logbook
   /** Makes the relay's own spans part of the store. */
   flushSpans: () => Promise<void>
   /** Called when a trace is kept, and so is due. */
@@ -45,7 +47,7 @@ const UNKNOWN = 'No run with this ID is here. Runs are kept for a limited time.'
 
 /** The routes below /support, and /api/traces/{id}. */
 export function createConsole(parts: Console): Hono {
-  const { store, flushSpans, audit, links, runbooks, now } = parts
+  const { store, book, flushSpans, audit, links, runbooks, now } = parts
   const asset = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
   const [css, js] = [asset('./console.css'), asset('./client.js')]
   const { routes, onlyStaff, onlyOwnForms } = createGate(parts)
@@ -86,6 +88,7 @@ export function createConsole(parts: Console): Hono {
     return c.html(
       tracePage({
         ...{ traceId, waterfall, diagnosis, session, truncated, links, runbooks },
+        lines: book.of(traceId),
         stay: await store.stay(traceId),
         nowMs: now(),
         live: arriving && (state === 'running' || state === 'open'),
@@ -150,6 +153,12 @@ export function createConsole(parts: Console): Hono {
         c.header('content-disposition', `attachment; filename="${match.traceId}.json"`)
       }
       return c.json({ resourceSpans, ...(truncated ? { truncated } : {}) })
+    })
+    .get('/api/traces/:id/log', onlyStaff, async (c) => {
+      const { match } = await lookUp(c.req.param('id'))
+      if (match.kind !== 'found') return c.json({ error: { code: 'trace_not_found', message: UNKNOWN } }, 404)
+      audit.write(visitorOf(c).name, 'download', match.traceId)
+      return c.json({ lines: book.of(match.traceId) })
     })
     .onError((error, c) => {
       if (!(error instanceof StoreUnavailable)) throw error

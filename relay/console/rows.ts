@@ -131,6 +131,6 @@ function serviceClass(service: string): string {
   return `s-${SERVICE_CLASSES[service] ?? 'other'}`
 }
 
-function shortService(service: string): string {
+export function shortService(service: string): string {
   return SERVICE_CLASSES[service] ?? shown(service, MAX_NAME)
 }

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib'
 import { JSDOM } from 'jsdom'
 import { createAccept } from '../ingest.ts'
 import { encode, spansOf, type TracesData } from '../otlp.ts'
-import { AS_STAFF, sampleSupport, silent, temporaryStore } from '../sample-run.ts'
+import { AS_STAFF, sampleSupport, silent, temporaryLogbook, temporaryStore } from '../sample-run.ts'
 import { packTraces } from '../scan/trace-list.ts'
 import type { Store } from '../store/store.ts'
 import { type Console, createConsole } from './console.ts'
@@ -13,6 +13,7 @@ export const NOW = Date.UTC(2026, 0, 1, 0, 5)
 
 /** The console of a store, with its clock at {@link NOW} unless another is given. */
 export function consoleOf(store: Store, parts: Partial<Console> = {}) {
+  const book = temporaryLogbook()
   const now = parts.now ?? (() => NOW)
   const support = sampleSupport(now)
   let flushes = 0
@@ -20,7 +21,17 @@ export function consoleOf(store: Store, parts: Partial<Console> = {}) {
     flushes += 1
   }
   const shutdown = new AbortController().signal
-  const app = createConsole({ ...support, store, flushSpans, onKept: () => {}, shutdown, log: silent, now, ...parts })
+  const app = createConsole({
+    ...support,
+    store,
+    book,
+    flushSpans,
+    onKept: () => {},
+    shutdown,
+    log: silent,
+    now,
+    ...parts,
+  })
   /** As staff; `headers` instead of that. */
   const get = (path: string, headers: Record<string, string> = AS_STAFF) => app.request(path, { headers })
   const post = (path: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
@@ -35,7 +46,7 @@ export function consoleOf(store: Store, parts: Partial<Console> = {}) {
     const response = await post('/support/sign-in', { token })
     return { response, cookie: { cookie: (response.headers.get('set-cookie') ?? '').split(';')[0] ?? '' } }
   }
-  return { app, get, post, page, signIn, support, flushes: () => flushes }
+  return { app, book, get, post, page, signIn, support, flushes: () => flushes }
 }
 
 /** The same over a store that has taken these requests. */

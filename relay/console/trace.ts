@@ -1,8 +1,10 @@
 /** The page of one trace: the sentence first, what to do about it, the picture second, the details third. */
 import { html } from 'hono/html'
 import { WAKE } from '../diagnosis.ts'
+import type { Line } from '../logbook.ts'
 import type { Stay } from '../store/retention.ts'
 import { type Diagnosis, formatMs } from './diagnosis.ts'
+import { logView } from './log-lines.ts'
 import { csrfField, type Html, lookUpForm, moment, page, stayTime } from './page.ts'
 import { waterfallView } from './rows.ts'
 import type { Session } from './staff.ts'
@@ -21,6 +23,8 @@ export interface TraceLink {
 export interface TracePage {
   traceId: string
   waterfall: Waterfall
+  /** What relay and server have logged about the run. */
+  lines: readonly Line[]
   diagnosis: Diagnosis
   stay: Stay | undefined
   session: Session | undefined
@@ -77,6 +81,7 @@ ${versions.size > 0 ? html`<div><dt>Version</dt><dd>${shown([...new Set(versions
 </dl>
 ${stay ? html`<div class="keeping"><p class="hint stay">${staySentence(stay, nowMs)}</p>${keepForm(traceId, stay, session)}</div>` : ''}
 ${waterfallView(view)}
+${logView(view)}
 <h2>Elsewhere</h2>
 <ul class="elsewhere">
 <li><a href="/api/traces/${traceId}?download" download="${traceId}.json">Download as OTLP JSON</a></li>
