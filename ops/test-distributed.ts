@@ -10,12 +10,16 @@ import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findRedis } from './setup/redis.ts'
 import { setUpToolchain } from './setup/toolchain.ts'
+import { findCollector, findJaeger, findTelemetrygen } from './setup/tracing-engines.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 /** What the tests need, by the name under which it is missed. */
 const ENGINES: Record<string, (progress: Progress) => Promise<unknown>> = {
   Redis: findRedis,
+  telemetrygen: findTelemetrygen,
+  Collector: findCollector,
+  Jaeger: findJaeger,
 }
 
 exitOnSignals()

@@ -6,13 +6,14 @@ import { encode, spansOf, type TracesData } from '../otlp.ts'
 import { AS_STAFF, sampleSupport, silent, temporaryLogbook, temporaryStore } from '../sample-run.ts'
 import { packTraces } from '../scan/trace-list.ts'
 import type { Store } from '../store/store.ts'
+import type { Traces } from '../store/traces.ts'
 import { type Console, createConsole } from './console.ts'
 
 /** 2026-01-01T00:05:00Z. */
 export const NOW = Date.UTC(2026, 0, 1, 0, 5)
 
 /** The console of a store, with its clock at {@link NOW} unless another is given. */
-export function consoleOf(store: Store, parts: Partial<Console> = {}) {
+export function consoleOf(store: Traces, parts: Partial<Console> = {}) {
   const book = temporaryLogbook()
   const now = parts.now ?? (() => NOW)
   const support = sampleSupport(now)

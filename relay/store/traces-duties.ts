@@ -17,7 +17,8 @@ import {
   SPAN_COMPILE,
   SPAN_LATEX,
 } from '../../names.ts'
-import { decode, encode, type OtlpSpan, type ResourceSpans, spansOf, type TracesData } from '../otlp.ts'
+import { flat } from '../compared-spans.ts'
+import { encode, type OtlpSpan, spansOf, type TracesData } from '../otlp.ts'
 import { sampleRequest, sampleSpan, text } from '../sample-run.ts'
 import { scan } from '../scan/scan.ts'
 import { isInRatio } from './marks.ts'
@@ -81,14 +82,6 @@ async function shown<T>(look: () => T | Promise<T>): Promise<T> {
 const idsIn = (data: TracesData) => [...spansOf(data)].map(({ spanId }) => spanId).sort()
 async function hasAll(traces: Traces, traceId: string, ...some: OtlpSpan[]): Promise<void> {
   await shown(async () => expect(idsIn(await traces.trace(traceId))).toEqual(some.map(({ spanId }) => spanId).sort()))
-}
-
-/** Every span with the resource and scope that it is under, fields in one order and defaults left out. */
-function flat(data: TracesData): object[] {
-  const { resourceSpans } = decode(encode(data, 'protobuf'), 'protobuf')
-  const one = ({ scopeSpans = [], ...resource }: ResourceSpans) =>
-    scopeSpans.flatMap(({ spans = [], ...scope }) => spans.map((span) => ({ resource, scope, span })))
-  return resourceSpans.flatMap(one).sort((a, b) => (a.span.spanId < b.span.spanId ? -1 : 1))
 }
 
 /** Registers the tests; `open` makes a subject for one of them. */
