@@ -1,6 +1,7 @@
 import { setTimeout as pass } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { prometheusPrograms } from '../setup/prometheus.ts'
+import { asSupport } from '../support.ts'
 import { setUpCauses } from './broken/causes.ts'
 import { readDocuments } from './document.ts'
 import { type Proof, startProof } from './proof.ts'
@@ -35,6 +36,17 @@ describe('two real stacks, watched by a Prometheus that lives 60 times as fast',
     expect(await proof.query('sum(increase(pass_runs_total{outcome="ok",synthetic="false"}[15s])) > 1')).toHaveLength(1)
     expect(proof.seen()).toEqual([])
   }, 60_000)
+
+  it.each(['pass_stage_duration_seconds_bucket', 'pass_e2e_duration_seconds_bucket'])(
+    'open the trace behind a point of %s in the console, as Prometheus has scraped it',
+    async (metric) => {
+      const [traceId] = await proof.tracesOf(`${metric}{outcome="ok",synthetic="false"}`)
+      expect(traceId).toMatch(/^[0-9a-f]{32}$/)
+      const page = await fetch(`${place.relayUrl}/support/${traceId}`, { headers: asSupport(place.relayUrl) })
+      expect(page.status).toBe(200)
+      expect(await page.text()).toContain(traceId)
+    },
+  )
 
   it.each(CAUSES)(
     'tell of %s',

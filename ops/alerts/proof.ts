@@ -44,6 +44,8 @@ export interface Proof {
   fires(alert: string, labels: Record<string, string>, ms: number): Promise<Seen>
   /** Series that Prometheus answers to a query. */
   query(expression: string): Promise<{ metric: Record<string, string>; value: number }[]>
+  /** The traces behind the points of a query, as Prometheus has scraped them. */
+  tracesOf(expression: string): Promise<string[]>
   close(): Promise<void>
 }
 
@@ -145,6 +147,13 @@ export async function startProof(
           data: { result: { metric: Record<string, string>; value: [number, string] }[] }
         }
         return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }))
+      },
+      async tracesOf(expression) {
+        const now = Date.now() / 1_000
+        const query = new URLSearchParams({ query: expression, start: String(now - 600), end: String(now) })
+        const response = await fetch(`${prometheus.url}/api/v1/query_exemplars?${query}`)
+        const { data } = (await response.json()) as { data: { exemplars: { labels: { trace_id?: string } }[] }[] }
+        return data.flatMap(({ exemplars }) => exemplars.flatMap(({ labels }) => labels.trace_id ?? []))
       },
       close,
     }

@@ -236,6 +236,8 @@ export async function setUpCauses(closing: (() => unknown)[]) {
   return {
     targets,
     causes,
+    /** Of the first stack, whose runs work. */
+    relayUrl: first.relayUrl,
     startTraffic() {
       const stop = new AbortController()
       const going = Promise.all([
