@@ -15,9 +15,11 @@ import { benchIdle } from './idle.ts'
 import { benchIngest } from './ingest.ts'
 import { benchLookUp } from './look-up.ts'
 import { benchOutage } from './outage.ts'
+import { benchOverhead } from './overhead.ts'
 import { benchRun } from './run.ts'
 import { benchRuns } from './runs.ts'
 import { benchSize } from './size.ts'
+import { benchSoak } from './soak.ts'
 import { benchStream } from './stream.ts'
 import { benchSurvive } from './survive.ts'
 import { benchSynthetics } from './synthetics.ts'
@@ -81,9 +83,20 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     run: benchOutage,
     runs: 60,
   },
+  overhead: {
+    about:
+      'everything a person waits for, with telemetry and fully without, --runs pairs in turn; and a backend in trouble',
+    run: benchOverhead,
+    runs: 300,
+  },
   synthetics: {
     about: 'synthetic checks for --runs minutes on busy cores: how many failed of a stack that works, what they left',
     run: benchSynthetics,
+    runs: 60,
+  },
+  soak: {
+    about: 'mixed load, checks and faults for --runs minutes: whether memory, handles, processes and storage grow',
+    run: benchSoak,
     runs: 60,
   },
   stream: {

@@ -1,10 +1,11 @@
 /** A process on a core of its own, and what it has used: Linux says so in /proc. */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { closeOnSignal } from '../ops/closing.ts'
+import { cpuSeconds } from './held.ts'
 
 export interface PinnedProcess {
   child: ChildProcess
@@ -19,7 +20,6 @@ export interface PinnedProcess {
 /** Whether processes can be given a core; without one they share all of them, and their caches. */
 export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['-V']).status === 0
 const CORE = String(availableParallelism() - 1)
-const TICKS_A_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
 
 export async function startPinned(
   command: string[],
@@ -44,14 +44,7 @@ export async function startPinned(
   const forget = closeOnSignal(stop)
   return {
     child,
-    cpuSeconds() {
-      // The second field is the name, which may have spaces; user and system time are the 14th and 15th.
-      const [user, system] = proc('stat')
-        .replace(/^.*\) /s, '')
-        .split(' ')
-        .slice(11, 13)
-      return (Number(user) + Number(system)) / TICKS_A_SECOND
-    },
+    cpuSeconds: () => cpuSeconds(child.pid ?? 0),
     peakBytes: () => Number(/^VmHWM:\s+(\d+) kB$/m.exec(proc('status'))?.[1]) * 1024,
     stop,
   }

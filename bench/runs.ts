@@ -1,6 +1,6 @@
 /** Runs one after another: what they leave behind in the server, and what writing them down costs. */
 
-import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { closeOnSignal } from '../ops/closing.ts'
@@ -10,6 +10,7 @@ import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import { openDatabase } from '../server/database.ts'
 import { RunStore } from '../server/run-store.ts'
 import type { Measured } from './bench.ts'
+import { heldBy } from './held.ts'
 import { median } from './median.ts'
 
 /** After so many a process has everything open that it keeps, and its heap has its size. */
@@ -17,7 +18,7 @@ const WARM_UP = 20
 const POSTING = { source: 'json-ld', title: 'Engineer', company: 'Acme', location: '', description: 'Kafka and Go' }
 
 export interface Held {
-  /** Open files, sockets and pipes. */
+  /** Open files and pipes. */
   handles: number
   /** Processes it has started that are still there. */
   children: number
@@ -42,14 +43,14 @@ export async function runSequentially(runs: number, warmUp = WARM_UP) {
       return performance.now() - startedAt
     }
     for (let run = 0; run < warmUp; run++) await make()
-    const before = await heldBy(stack, temporary)
+    const before = await heldWith(stack, temporary)
     const times: number[] = []
     const residentMiB: number[] = []
     for (let run = 1; run <= runs; run++) {
       times.push(await make())
-      if (run % Math.ceil(runs / 20) === 0) residentMiB.push((await heldBy(stack, temporary)).residentMiB)
+      if (run % Math.ceil(runs / 20) === 0) residentMiB.push((await heldWith(stack, temporary)).residentMiB)
     }
-    const after = await heldBy(stack, temporary)
+    const after = await heldWith(stack, temporary)
     return { before, after, residentMiB, medianMs: median(times) }
   } finally {
     await stack.stop()
@@ -58,21 +59,11 @@ export async function runSequentially(runs: number, warmUp = WARM_UP) {
   }
 }
 
-async function heldBy({ server }: Stack, temporary: string): Promise<Held> {
-  const of = (path: string) => `/proc/${server.pid}/${path}`
-  const links = await Promise.all(
-    (await readdir(of('fd'))).map((fd) => readlink(of(`fd/${fd}`)).catch(() => undefined)),
-  )
-  const children = (await readFile(of(`task/${server.pid}/children`), 'utf8')).split(' ').filter(Boolean)
+async function heldWith({ server }: Stack, temporary: string): Promise<Held> {
+  const { files, children, residentMiB } = await heldBy(server.pid ?? 0)
   const jobs = (await readdir(temporary)).filter((name) => name.startsWith('pass-ats-compile-'))
-  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(of('status'), 'utf8'))?.[1]
-  return {
-    // Connections to the relay come and go with the time between two exports.
-    handles: links.filter((link) => link !== undefined && !link.startsWith('socket:')).length,
-    children: children.length,
-    jobs: jobs.length,
-    residentMiB: Math.round(Number(resident) / 1_024),
-  }
+  // Not sockets: connections to the relay come and go with the time between two exports.
+  return { handles: files, children, jobs: jobs.length, residentMiB }
 }
 
 /** What a run's two writes take of the server's one thread, milliseconds. */

@@ -85,7 +85,8 @@ async function measureRuns(browser: Browser, runs: number): Promise<RunCost> {
   }
 }
 
-function largestPosting(): string {
+/** The bundled page with the most in it. */
+export function largestPosting(): string {
   const size = (file: string) => pageAt(urlOf(file))?.byteLength ?? 0
   const postings = Object.entries(bundledPostings()).filter(([, { notAPosting }]) => !notAPosting)
   const [largest = ''] = postings.map(([file]) => file).toSorted((a, b) => size(b) - size(a))

@@ -46,6 +46,8 @@ export interface Browser {
    * Undefined when Playwright cannot tell: it may still hold one that has died.
    */
   workerStartedAt(): Promise<number | undefined>
+  /** The browser's processes, by what they are for; `id` is the system's. */
+  processes(): Promise<{ type: string; id: number; isExtension: boolean }[]>
   /** Stops the service worker, as the browser does with one that is idle. */
   stopWorker(): Promise<void>
   /** SIGKILL to the process of the extension's worker and pages, as when it crashes. */
@@ -63,7 +65,11 @@ export interface Browser {
  * Starts the browser with an empty profile, or one that a killed browser has left; `close` removes it. Its web is the
  * bundled postings. Throws when the extension is not built.
  */
-export async function launchBrowser(executablePath: string, profile?: string): Promise<Browser> {
+export async function launchBrowser(
+  executablePath: string,
+  profile?: string,
+  extensionDir = EXTENSION_DIR,
+): Promise<Browser> {
   const userDataDir = profile ?? (await mkdtemp(join(tmpdir(), 'pass-ats-browser-')))
   const remove = () => rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
   const context = await chromium
@@ -76,7 +82,7 @@ export async function launchBrowser(executablePath: string, profile?: string): P
       handleSIGINT: false,
       handleSIGTERM: false,
       handleSIGHUP: false,
-      args: [...CHROMIUM_FLAGS, `--disable-extensions-except=${EXTENSION_DIR}`, `--load-extension=${EXTENSION_DIR}`],
+      args: [...CHROMIUM_FLAGS, `--disable-extensions-except=${extensionDir}`, `--load-extension=${extensionDir}`],
     })
     .catch(async (error) => {
       await remove()
@@ -106,6 +112,7 @@ export async function launchBrowser(executablePath: string, profile?: string): P
       const answer = running.evaluate(() => performance.timeOrigin).catch(() => undefined)
       return Promise.race([answer, delay(ANSWER_MS, undefined, { ref: false })])
     },
+    processes: () => processes(context),
     stopWorker: async () => {
       // Not a page of its own: that would take the front, and close an open popup.
       const [page] = context.pages()
@@ -116,17 +123,13 @@ export async function launchBrowser(executablePath: string, profile?: string): P
       await session.detach()
     },
     killExtensionProcess: async () => {
-      for (const { type, id } of await processes(context)) {
-        if (type === 'renderer' && readFileSync(`/proc/${id}/cmdline`, 'utf8').includes('--extension-process')) {
-          process.kill(id, 'SIGKILL')
-        }
-      }
+      for (const { id, isExtension } of await processes(context)) if (isExtension) process.kill(id, 'SIGKILL')
     },
     updateExtension: async () => {
       const session = await context.browser()?.newBrowserCDPSession()
       const send = session?.send.bind(session) as (method: string, params: object) => Promise<unknown>
       // Not chrome.runtime.reload(): after that, Chromium leaves an unpacked extension disabled.
-      await send('Extensions.loadUnpacked', { path: EXTENSION_DIR })
+      await send('Extensions.loadUnpacked', { path: extensionDir })
       await session?.detach()
     },
     kill: async () => {
@@ -145,11 +148,11 @@ export async function launchBrowser(executablePath: string, profile?: string): P
   }
 }
 
-/** The browser's processes; `id` is the system's. */
-async function processes(context: BrowserContext): Promise<{ type: string; id: number }[]> {
+async function processes(context: BrowserContext): ReturnType<Browser['processes']> {
   const session = await context.browser()?.newBrowserCDPSession()
   if (!session) throw new Error('The browser is gone.')
   const { processInfo } = await session.send('SystemInfo.getProcessInfo')
   await session.detach()
-  return processInfo
+  const isExtension = (id: number) => readFileSync(`/proc/${id}/cmdline`, 'utf8').includes('--extension-process')
+  return processInfo.map(({ type, id }) => ({ type, id, isExtension: type === 'renderer' && isExtension(id) }))
 }

@@ -1,7 +1,7 @@
 /** Builds the extension: for Chromium into `extension/dist`, for Firefox into `extension/dist-firefox`. */
 
 import { fileURLToPath } from 'node:url'
-import { build } from 'vite'
+import { build, type Plugin } from 'vite'
 import type { Target } from '../extension/manifest.ts'
 import { EXTENSION_DIR } from './browser.ts'
 import { FIREFOX_EXTENSION_DIR } from './firefox.ts'
@@ -12,11 +12,12 @@ const BUILDS = {
   firefox: { name: 'Extension (Firefox)', folder: FIREFOX_EXTENSION_DIR },
 }
 
-/** Half a second, so it is done every time: nobody ever tests yesterday's extension. */
+/** Half a second, so it is done every time: nobody ever tests yesterday's extension. `plugins` make another one of it. */
 export async function buildExtension(
   progress: Progress,
   target: Target = 'chromium',
   folder = BUILDS[target].folder,
+  plugins: Plugin[] = [],
 ): Promise<void> {
   const { name } = BUILDS[target]
   await progress.step(name, async () => {
@@ -26,7 +27,7 @@ export async function buildExtension(
     try {
       const configFile = fileURLToPath(new URL('../vite.config.ts', import.meta.url))
       const mode = target === 'firefox' ? 'firefox' : 'production'
-      await build({ configFile, mode, logLevel: 'error', build: { outDir: folder } })
+      await build({ configFile, mode, logLevel: 'error', plugins, build: { outDir: folder } })
     } finally {
       Object.assign(console, { log, warn })
     }

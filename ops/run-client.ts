@@ -1,7 +1,22 @@
 /** A caller of the relay without a browser: one install that posts runs, follows them to their end and gets their PDFs. */
 
 import { randomBytes } from 'node:crypto'
-import { RunEvent } from '../server/contract.ts'
+import type { InstallAccess } from '../relay/access-contract.ts'
+import { type FailureCode, RunEvent } from '../server/contract.ts'
+
+/** An answer that is no success. */
+export class Refused extends Error {
+  override name = 'Refused'
+  readonly status: number
+  /** The failure's; undefined for an answer that names none. */
+  readonly code: FailureCode | undefined
+
+  constructor(path: string, status: number, body: string) {
+    super(`${path}: ${status} ${body}`)
+    this.status = status
+    this.code = (parsed(body) as { error?: { code?: FailureCode } } | undefined)?.error?.code
+  }
+}
 
 export interface RunClient {
   /** Posts a run, and follows it to its end. */
@@ -12,15 +27,22 @@ export interface RunClient {
   follow(id: string): Promise<{ events: Promise<RunEvent[]> }>
   /** Size of the run's PDF, bytes. Throws when there is none. */
   pdfBytes(id: string): Promise<number>
+  /** The next token in place of one that has expired. */
+  renew(): Promise<void>
 }
 
 /** Registers at the relay. */
 export async function newRunClient(relayUrl: string): Promise<RunClient> {
-  const registered = await (await fetch(`${relayUrl}/installs`, { method: 'POST' })).json()
-  const authorization = `Bearer ${registered.token}`
+  const ask = async (path: string, body: string | null): Promise<InstallAccess> => {
+    const response = await fetch(relayUrl + path, { method: 'POST', body })
+    if (!response.ok) throw new Refused(path, response.status, await response.text())
+    return response.json()
+  }
+  let access = await ask('/installs', null)
   const get = async (path: string, init: RequestInit = {}) => {
+    const authorization = `Bearer ${access.token}`
     const response = await fetch(relayUrl + path, { ...init, headers: { ...init.headers, authorization } })
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    if (!response.ok) throw new Refused(path, response.status, await response.text())
     return response
   }
   const client: RunClient = {
@@ -41,6 +63,9 @@ export async function newRunClient(relayUrl: string): Promise<RunClient> {
     async pdfBytes(id) {
       return (await (await get(`/runs/${id}/resume.pdf`)).arrayBuffer()).byteLength
     },
+    async renew() {
+      access = await ask('/installs/refresh', JSON.stringify({ refresh: access.refresh }))
+    },
   }
   return client
 }
@@ -52,4 +77,12 @@ export async function readEvents(response: Response): Promise<RunEvent[]> {
   const last = events.at(-1)
   if (last?.type !== 'done' && last?.type !== 'failed') throw new Error('The stream of events has no end.')
   return events
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

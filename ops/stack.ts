@@ -26,6 +26,8 @@ export interface StackOptions {
   serverPort: number
   /** More settings, for either process. */
   env?: Record<string, string>
+  /** By which addresses the relay reaches the server, and the server the relay, when those are not their own. */
+  via?: { server?: string; relay?: string }
   /** Done after both have stopped, e.g. removing `dataDir`. */
   afterwards?: () => Promise<void>
 }
@@ -45,6 +47,9 @@ export interface Stack {
   killServer(): Promise<void>
   /** Starts another one in the place of a server that has died: the same port, folders and settings. */
   restartServer(): Promise<void>
+  /** The same two with the relay. */
+  killRelay(): Promise<void>
+  restartRelay(): Promise<void>
   /** Where the processes log to. */
   logs: { relay: string; server: string }
   /** Stops both and waits until they are gone. */
@@ -74,14 +79,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   const syntheticKeys = [process.env.RELAY_SYNTHETIC_KEYS, options.env?.RELAY_SYNTHETIC_KEYS, `stack:${syntheticKey}`]
   const serviceKeys = [process.env.RELAY_SERVICE_KEYS, options.env?.RELAY_SERVICE_KEYS, `server:${serviceKey}`]
-  const relay = await launch('relay', logs.relay, {
-    ...env,
-    RELAY_PORT: String(options.relayPort),
-    RELAY_STORE: join(options.dataDir, 'relay'),
-    SERVER_URL: serverUrl,
-    RELAY_SERVICE_KEYS: serviceKeys.filter(Boolean).join(','),
-    RELAY_SYNTHETIC_KEYS: syntheticKeys.filter(Boolean).join(','),
-  })
+  const startRelay = (port: number | string) =>
+    launch('relay', logs.relay, {
+      ...env,
+      RELAY_PORT: String(port),
+      RELAY_STORE: join(options.dataDir, 'relay'),
+      SERVER_URL: options.via?.server ?? serverUrl,
+      RELAY_SERVICE_KEYS: serviceKeys.filter(Boolean).join(','),
+      RELAY_SYNTHETIC_KEYS: syntheticKeys.filter(Boolean).join(','),
+    })
+  let relay = await startRelay(options.relayPort)
   startedHere(relay.url, options.dataDir)
   try {
     const startServer = () =>
@@ -90,7 +97,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         SERVER_PORT: String(serverPort),
         DIST_DIR: options.distDir,
         TOOLCHAIN: options.toolchainPath,
-        OTEL_EXPORTER_OTLP_ENDPOINT: relay.url,
+        OTEL_EXPORTER_OTLP_ENDPOINT: options.via?.relay ?? relay.url,
         OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${serviceKey}`,
         OTEL_EXPORTER_OTLP_TRACES_HEADERS: '',
       })
@@ -108,14 +115,22 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       serverUrl: server.url,
       serviceKey,
       syntheticKey,
-      metricsUrls: { relay: relay.metricsUrl, server: server.metricsUrl },
-      relay: relay.child,
+      get metricsUrls() {
+        return { relay: relay.metricsUrl, server: server.metricsUrl }
+      },
+      get relay() {
+        return relay.child
+      },
       get server() {
         return server.child
       },
       killServer: () => end(server.child, 'SIGKILL'),
       restartServer: async () => {
         server = await startServer()
+      },
+      killRelay: () => end(relay.child, 'SIGKILL'),
+      restartRelay: async () => {
+        relay = await startRelay(new URL(relay.url).port)
       },
       logs,
       stop,

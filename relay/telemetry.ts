@@ -11,6 +11,7 @@ import {
   CompositePropagator,
   type ExportResult,
   ExportResultCode,
+  getBooleanFromEnv,
   W3CTraceContextPropagator,
 } from '@opentelemetry/core'
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
@@ -39,9 +40,14 @@ import { isProxied } from './proxy.ts'
 /** Takes a serialized OTLP request (protobuf, not compressed). */
 export type Sink = (body: Uint8Array) => Promise<unknown>
 
+// The SDK heeds its own variable when it starts; what patches node:http would stand all the same.
+const isOff = getBooleanFromEnv('OTEL_SDK_DISABLED') ?? false
+
 // Imported modules are patched only through this hook, and only node:http needs it: fetch is observed through
 // diagnostics_channel, and hooks on our own files would slow the start and change nothing.
-register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
+if (!isOff) {
+  register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
+}
 allowInstrumentations('http', 'undici')
 
 let sink: Sink | undefined
@@ -82,18 +88,20 @@ const sdk = new NodeSDK({
   // Empty, not left out: by default the SDK would send metrics and logs to port 4318, which is this relay.
   metricReaders: [],
   logRecordProcessors: [],
-  instrumentations: getNodeAutoInstrumentations({
-    '@opentelemetry/instrumentation-http': {
-      disableOutgoingRequestInstrumentation: true,
-      // Not ingest, health or look-up, and no preflights: only what is part of a run.
-      ignoreIncomingRequestHook: (request) => !isProxied(request.method, request.url),
-      // Who left before the response was begun: the status 200 that stands in it by default was never sent.
-      applyCustomAttributesOnSpan: (span, _request, response) => {
-        if ('headersSent' in response && !response.headersSent)
-          span.setAttributes({ [ATTR_HTTP_RESPONSE_STATUS_CODE]: undefined })
-      },
-    },
-  }),
+  instrumentations: isOff
+    ? []
+    : getNodeAutoInstrumentations({
+        '@opentelemetry/instrumentation-http': {
+          disableOutgoingRequestInstrumentation: true,
+          // Not ingest, health or look-up, and no preflights: only what is part of a run.
+          ignoreIncomingRequestHook: (request) => !isProxied(request.method, request.url),
+          // Who left before the response was begun: the status 200 that stands in it by default was never sent.
+          applyCustomAttributesOnSpan: (span, _request, response) => {
+            if ('headersSent' in response && !response.headersSent)
+              span.setAttributes({ [ATTR_HTTP_RESPONSE_STATUS_CODE]: undefined })
+          },
+        },
+      }),
 })
 sdk.start()
 

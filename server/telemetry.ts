@@ -6,7 +6,12 @@
 import { randomUUID } from 'node:crypto'
 import { register } from 'node:module'
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node'
-import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
+import {
+  CompositePropagator,
+  getBooleanFromEnv,
+  W3CBaggagePropagator,
+  W3CTraceContextPropagator,
+} from '@opentelemetry/core'
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { resourceFromAttributes } from '@opentelemetry/resources'
@@ -25,8 +30,13 @@ import { SyntheticProcessor } from '../synthetic.ts'
 import { allowInstrumentations, readConfig } from './config.ts'
 import { ParentsFirst } from './parents-first.ts'
 
+// The SDK heeds its own variable when it starts; what patches node:http would stand all the same.
+const isOff = getBooleanFromEnv('OTEL_SDK_DISABLED') ?? false
+
 // Without it `import { createServer } from 'node:http'` is not instrumented, and there are no HTTP server spans.
-register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
+if (!isOff) {
+  register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
+}
 
 allowInstrumentations('http', 'undici')
 
@@ -61,15 +71,15 @@ const sdk = new NodeSDK({
   logRecordProcessors: [
     new BatchLogRecordProcessor({ exporter: lines, scheduledDelayMillis: 500, maxQueueSize: 2_048 }),
   ],
-  instrumentations: [
-    getNodeAutoInstrumentations({
-      '@opentelemetry/instrumentation-http': {
-        ignoreIncomingRequestHook: (request) => UNTRACED.has(request.url ?? ''),
-        // Outgoing calls go through fetch (undici); what node:http sends is the exporter's own.
-        disableOutgoingRequestInstrumentation: true,
-      },
-    }),
-  ],
+  instrumentations: isOff
+    ? []
+    : getNodeAutoInstrumentations({
+        '@opentelemetry/instrumentation-http': {
+          ignoreIncomingRequestHook: (request) => UNTRACED.has(request.url ?? ''),
+          // Outgoing calls go through fetch (undici); what node:http sends is the exporter's own.
+          disableOutgoingRequestInstrumentation: true,
+        },
+      }),
 })
 
 sdk.start()
