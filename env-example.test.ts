@@ -6,8 +6,8 @@ import { readConfig as readRelayConfig } from './relay/config.ts'
 import { readConfig as readServerConfig } from './server/config.ts'
 
 const example = parseEnv(readFileSync(new URL('./.env.example', import.meta.url), 'utf8')) as Record<string, string>
-/** Read by the exporter itself. */
-const READ_BY_THE_SDK = ['OTEL_EXPORTER_OTLP_HEADERS']
+/** Read by the exporter itself, and by the SDK before any settings. */
+const READ_BY_THE_SDK = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_SDK_DISABLED']
 
 type Read = (env: Record<string, string | undefined>) => unknown
 

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { exitOnSignals, isClosing } from '../ops/closing.ts'
 import { benchAlerts } from './alerts.ts'
 import { benchCardinality } from './cardinality.ts'
+import { benchChaos } from './chaos.ts'
 import { benchCompile } from './compile.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
@@ -67,6 +68,12 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
     about: 'series of relay and server after --runs thousand requests with anything in them',
     run: benchCardinality,
     runs: 100,
+  },
+  chaos: {
+    about:
+      'faults by runs in flight, each --runs times: what became of runs, traces and stored spans, and when all was well',
+    run: benchChaos,
+    runs: 2,
   },
   crash: {
     about: 'a relay that is killed under load, in front of a backend that fails: losses, duplicates',

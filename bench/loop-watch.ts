@@ -1,6 +1,6 @@
 /**
  * Loaded into a process whose event loop is measured. Over IPC it answers `{type: 'delay'}` with the delays since it was
- * asked last, milliseconds, and `{type: 'hour'}` sets its clock an hour forward. By itself it is a process that has
+ * asked last, milliseconds, and `{type: 'hour', by}` sets its clock so many hours forward, one unless it is said. By itself it is a process that has
  * nothing to do, for comparison.
  */
 
@@ -22,8 +22,8 @@ const realNow = Date.now
 let ahead = 0
 Date.now = () => realNow() + ahead
 
-process.on('message', ({ type }: { type: string }) => {
-  if (type === 'hour') ahead += HOUR_MS
+process.on('message', ({ type, by = 1 }: { type: string; by?: number }) => {
+  if (type === 'hour') ahead += by * HOUR_MS
   if (type !== 'delay') return
   const beyond = (ns: number) => Math.max(0, Math.round(ns / 1e4 - RESOLUTION_MS * 100) / 100)
   const delay: LoopDelay = { p50: beyond(loop.percentile(50)), p99: beyond(loop.percentile(99)), max: beyond(loop.max) }

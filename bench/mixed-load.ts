@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Browser } from '../ops/browser.ts'
 import { report } from '../ops/demonstration.ts'
-import { bundledPostings, urlOf } from '../ops/postings.ts'
+import { bundledPostings } from '../ops/postings.ts'
 import { newRunClient } from '../ops/run-client.ts'
 import type { Stack } from '../ops/stack.ts'
 import { asSupport } from '../ops/support.ts'
@@ -12,6 +12,7 @@ import { survivedRun } from '../ops/survivor.ts'
 import { CONTENT_TYPES, decode, spansOf } from '../relay/otlp.ts'
 import { otlpPayload } from './otlp-payload.ts'
 import { insist } from './person.ts'
+import { pressGenerate } from './press-generate.ts'
 
 /** From one request of each kind to its next, milliseconds: half of two cores, for hours. */
 const EVERY_MS = { run: 1_500, compile: 5_000, spans: 200, visit: 10_000 }
@@ -95,24 +96,18 @@ export async function startMixedLoad(stack: Stack, entrance: string, browser: Br
 
   /** From the toolbar to the PDF, in the real browser. */
   async function visit(round: number): Promise<void> {
-    const page = await browser.context.newPage()
-    const watch = await browser.openExtensionPage('resume/resume.html')
+    const { id, leave } = await pressGenerate(browser, postings[round % postings.length]?.[0] ?? '')
     try {
-      await page.goto(urlOf(postings[round % postings.length]?.[0] ?? ''))
-      const before = await watch.evaluate(newestId)
-      const popup = await browser.openPopup(page)
-      await popup.click('generate')
-      const id = await watch.evaluate(nextId, before)
-      await popup.close().catch(() => undefined)
       if (round % STOPPED === 0) await browser.stopWorker()
       const run = await survivedRun(browser, id)
       count(`visit: ${run.failure?.code ?? run.status}`)
       if (round % REPORTED === 0) await report(browser, id)
-      extensionBytes = await watch.evaluate(() => chrome.storage.local.getBytesInUse(null))
     } finally {
-      await watch.close().catch(() => undefined)
-      await page.close().catch(() => undefined)
+      await leave()
     }
+    const page = await browser.openExtensionPage('resume/resume.html')
+    extensionBytes = await page.evaluate(() => chrome.storage.local.getBytesInUse(null))
+    await page.close()
   }
 
   // A relay that is being killed answers nobody; whoever insists is above.
@@ -144,26 +139,4 @@ export async function startMixedLoad(stack: Stack, entrance: string, browser: Br
 
 async function bundledProfile(name: string): Promise<object> {
   return JSON.parse(await readFile(new URL(`../fixtures/profiles/${name}.json`, import.meta.url), 'utf8'))
-}
-
-async function newestId(): Promise<string | undefined> {
-  return ((await chrome.storage.local.get('run')).run as { id: string } | undefined)?.id
-}
-
-/** In a page of the extension: the ID of the run after this one, as soon as it has begun. */
-async function nextId(before: string | undefined): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const look = async () => {
-    const { run } = (await chrome.storage.local.get('run')) as { run?: { id: string } }
-    if (run && run.id !== before) resolve(run.id)
-  }
-  chrome.storage.onChanged.addListener(look)
-  const late = setTimeout(() => reject(new Error('The run did not start.')), 20_000)
-  try {
-    await look()
-    return await promise
-  } finally {
-    clearTimeout(late)
-    chrome.storage.onChanged.removeListener(look)
-  }
 }
