@@ -10,8 +10,9 @@ import { wireTo } from '../fixtures/relay/wire.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { closeOnSignal } from '../ops/closing.ts'
 import { saveSettings } from '../ops/demonstration.ts'
+import { freePort } from '../ops/free-port.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
-import { freePort, type Stack, startTemporaryStack } from '../ops/stack.ts'
+import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import { LOOP_WATCH } from './watched-loop.ts'
 
 /** Short, so that whoever waits for what does not come gives up within a fault. */

@@ -75,6 +75,12 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     wake: 'if_many',
     runbook: 'compile-failures.md#compilationswait',
   },
+  storage_full: {
+    meaning: 'The disk that holds the PDFs, or that of temporary files, took no more when this one was to be written.',
+    tell: 'We had no room for your resume just then. Nothing of yours is lost: we are making room, and a second try a little later will work.',
+    wake: 'now',
+    runbook: 'objectives.md#runsfail',
+  },
   rate_limited: {
     meaning: 'This browser, its network, or all together asked for more within the hour than is allowed.',
     tell: 'There were very many requests from your browser or network within the hour. Please wait a few minutes and try again.',

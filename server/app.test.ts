@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
@@ -93,6 +93,20 @@ async function eventsOf(response: Response): Promise<{ id: number; event: RunEve
     event: RunEvent.parse(JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? '')),
   }))
 }
+
+it('says of a run whose PDF finds no room that there is none, and not that something is broken', async () => {
+  const id = 'ab'.repeat(16)
+  // Takes no byte, as a disk that is full.
+  await symlink('/dev/full', join(distDir, `${id}.pdf.part`))
+  const headers = { 'content-type': 'application/json', traceparent: `00-${id}-${'cd'.repeat(8)}-03` }
+  const run = Run.parse(
+    await (
+      await app.request('/generate', { method: 'POST', body: JSON.stringify({ profile, posting }), headers })
+    ).json(),
+  )
+  const events = await eventsOf(await app.request(run.events))
+  expect(events.at(-1)?.event).toMatchObject({ type: 'failed', failure: { code: 'storage_full' } })
+})
 
 it('takes a run, tells its stages in order, and serves the PDF', async () => {
   const run = await generate()

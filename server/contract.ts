@@ -93,6 +93,11 @@ export const FAILURES = {
     message: 'The resume service is busy right now.',
     advice: 'Nothing is lost. Try again in a minute.',
   },
+  storage_full: {
+    status: 503,
+    message: 'The resume service has no room left to keep your PDF.',
+    advice: 'Nothing of yours is lost. Try again in a few minutes. If it happens again, report it with the ID below.',
+  },
   rate_limited: {
     status: 429,
     message: 'The resume service has had too many requests from here for now.',

@@ -25,6 +25,13 @@ export type LatexPart = 'template' | 'body' | 'source' | 'package'
 export type Stop = Extract<FailureCode, 'interrupted' | 'cancelled' | 'overloaded'>
 const STOPS: ReadonlySet<FailureCode> = new Set<Stop>(['interrupted', 'cancelled', 'overloaded'])
 
+/** What Node and its SQLite add to an error. */
+type SystemError = Error & { code?: string; errcode?: number }
+const NO_ROOM = new Set(['ENOSPC', 'EDQUOT'])
+const SQLITE_FULL = 13
+/** No file, pipe, process or connection more, here or on the whole machine. */
+const NO_HANDLES = new Set(['EMFILE', 'ENFILE', 'EAGAIN'])
+
 export class Failure extends Error {
   readonly code: FailureCode
   readonly detail: string | undefined
@@ -48,9 +55,15 @@ export class Failure extends Error {
     this.latexErrorPart = latexErrorPart
   }
 
-  /** The failure itself, or `internal` for anything that was not foreseen: its words stay in `cause`. */
+  /** The failure itself, what a machine at its end means, or `internal` for anything not foreseen: its words stay in `cause`. */
   static from(error: unknown): Failure {
-    return error instanceof Failure ? error : new Failure('internal', { cause: error })
+    if (error instanceof Failure) return error
+    const { code = '', errcode = 0 } = error instanceof Error ? (error as SystemError) : {}
+    if (NO_ROOM.has(code) || (errcode & 0xff) === SQLITE_FULL) {
+      return new Failure('storage_full', { cause: error, reason: 'ENOSPC' })
+    }
+    if (NO_HANDLES.has(code)) return new Failure('overloaded', { cause: error, reason: code })
+    return new Failure('internal', { cause: error })
   }
 
   /** Whatever worked for the run was stopped, and says nothing of how well it worked. */
