@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../server/database.ts'
-import { Outbox } from '../server/webhooks/outbox.ts'
+import { SqliteOutbox } from '../server/webhooks/sqlite-outbox.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const ENDPOINT = 'https://hook.example/token'
@@ -24,11 +24,11 @@ test('dead letters are listed, shown, replayed and dropped, and a disabled endpo
   expect(ask(folder)).toMatchObject({ status: 1, stderr: expect.stringContaining(folder) })
   const db = openDatabase(folder)
   try {
-    const outbox = new Outbox(db)
+    const outbox = new SqliteOutbox(db)
     expect(ask(folder).stdout).toBe('No dead letters.\n0 waiting.\n')
     const bury = (id: string) => {
       outbox.add({ id, body: '{"type":"run.failed"}', run: 'r', span: '' }, [ENDPOINT], 1_000)
-      const [delivery] = outbox.due(2_000, 1)
+      const [delivery] = outbox.due(2_000, 1, 0)
       if (delivery) outbox.dead(delivery, '500')
     }
     bury('msg_1')
@@ -40,7 +40,7 @@ test('dead letters are listed, shown, replayed and dropped, and a disabled endpo
     )
     expect(JSON.parse(ask(folder, 'show', 'msg_1').stdout)).toEqual({ type: 'run.failed' })
     expect(ask(folder, 'replay', 'msg_1')).toMatchObject({ status: 0, stdout: '1 waiting again.\n' })
-    expect(outbox.due(Date.now(), 9)).toMatchObject([{ id: 'msg_1', attempts: 0 }])
+    expect(outbox.due(Date.now(), 9, 0)).toMatchObject([{ id: 'msg_1', attempts: 0 }])
     expect(ask(folder, 'drop', 'msg_1')).toMatchObject({ status: 1 })
     expect(ask(folder, 'drop', 'all')).toMatchObject({ status: 0, stdout: '1 dropped.\n' })
     outbox.disable(ENDPOINT, 1_000, '410')

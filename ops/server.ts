@@ -5,7 +5,8 @@
 
 import { existsSync } from 'node:fs'
 import { openDatabase } from '../server/database.ts'
-import { Outbox } from '../server/webhooks/outbox.ts'
+import type { Outbox } from '../server/webhooks/outbox.ts'
+import { SqliteOutbox } from '../server/webhooks/sqlite-outbox.ts'
 
 const USAGE = `Usage: npm run server -- webhooks [COMMAND]
 
@@ -20,31 +21,47 @@ const USAGE = `Usage: npm run server -- webhooks [COMMAND]
 const [topic, command = 'list', which] = process.argv.slice(2)
 
 try {
-  process.exitCode = topic === 'webhooks' ? answer() : complain()
+  process.exitCode = topic === 'webhooks' ? await answerFor(process.env) : complain()
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
 }
 
-/** The exit code: 2 when it was asked wrongly, 1 when there is no such letter or endpoint. */
-function answer(): number {
-  const folder = process.env.DIST_DIR || 'dist'
+/** Where the server with this environment keeps them. */
+async function answerFor({ RUN_STORE, REDIS_URL = '', DIST_DIR }: NodeJS.ProcessEnv): Promise<number> {
+  if (RUN_STORE === 'redis') {
+    if (!REDIS_URL) throw new Error('REDIS_URL is not set, and RUN_STORE is redis.')
+    // Where it is used only: they take longer to load than all the rest.
+    const { connectRedis } = await import('../redis.ts')
+    const { RedisOutbox } = await import('../server/redis/outbox.ts')
+    const redis = connectRedis(REDIS_URL)
+    try {
+      return await answer(new RedisOutbox(redis))
+    } finally {
+      redis.disconnect()
+    }
+  }
+  const folder = DIST_DIR || 'dist'
   if (!existsSync(`${folder}/server.sqlite`)) {
     throw new Error(`No server has written in ${folder}. Is DIST_DIR set as it is for the server?`)
   }
   const db = openDatabase(folder)
   try {
-    const outbox = new Outbox(db)
-    if (command === 'list' && which === undefined) return list(outbox)
-    if (which === undefined) return complain()
-    if (command === 'show') return show(outbox, which)
-    if (command === 'replay') return told(outbox.replay(which, Date.now()), 'waiting again')
-    if (command === 'drop') return told(outbox.drop(which), 'dropped')
-    if (command === 'enable') return told(outbox.enable(new URL(which).href) ? 1 : 0, 'enabled')
-    return complain()
+    return await answer(new SqliteOutbox(db))
   } finally {
     db.close()
   }
+}
+
+/** The exit code: 2 when it was asked wrongly, 1 when there is no such letter or endpoint. */
+async function answer(outbox: Outbox): Promise<number> {
+  if (command === 'list' && which === undefined) return list(outbox)
+  if (which === undefined) return complain()
+  if (command === 'show') return show(outbox, which)
+  if (command === 'replay') return told(await outbox.replay(which, Date.now()), 'waiting again')
+  if (command === 'drop') return told(await outbox.drop(which), 'dropped')
+  if (command === 'enable') return told((await outbox.enable(new URL(which).href)) ? 1 : 0, 'enabled')
+  return complain()
 }
 
 function complain(): number {
@@ -52,23 +69,23 @@ function complain(): number {
   return 2
 }
 
-function list(outbox: Outbox): number {
-  const letters = outbox.deadLetters()
+async function list(outbox: Outbox): Promise<number> {
+  const letters = await outbox.deadLetters()
   if (letters.length === 0) console.log('No dead letters.')
   for (const { id, endpoint, createdAt, attempts, reason } of letters) {
     // Its host: the rest of an address may be a secret.
     const { host } = new URL(endpoint)
     console.log(`${id}  ${new Date(createdAt).toISOString()}  ${attempts} attempts  ${host}  ${reason}`)
   }
-  console.log(`${outbox.waiting()} waiting.`)
-  for (const { url, disabledAt } of outbox.disabled()) {
+  console.log(`${await outbox.waiting()} waiting.`)
+  for (const { url, disabledAt } of await outbox.disabled()) {
     console.log(`Disabled since ${new Date(disabledAt).toISOString()}: ${url}`)
   }
   return 0
 }
 
-function show(outbox: Outbox, id: string): number {
-  const letter = outbox.deadLetters().find((each) => each.id === id)
+async function show(outbox: Outbox, id: string): Promise<number> {
+  const letter = (await outbox.deadLetters()).find((each) => each.id === id)
   if (letter) console.log(JSON.stringify(JSON.parse(letter.body), null, 2))
   return letter ? 0 : told(0, '')
 }

@@ -109,6 +109,11 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     tell: 'That run is gone on our side. Please press Generate again.',
     wake: 'nobody',
   },
+  runs_unavailable: {
+    meaning: 'The servers could not reach the Redis that they keep runs in, or it took no more.',
+    tell: 'We cannot make resumes this minute. Nothing is lost: please try again in a minute or two.',
+    wake: 'now',
+  },
   llm_unauthorized: {
     meaning: 'The model’s provider refused our key: it expired, was revoked, or the account is not paid.',
     tell: SORRY_OURS,

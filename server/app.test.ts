@@ -11,13 +11,14 @@ import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { ErrorBody, Run, RunEvent } from './contract.ts'
 import { openDatabase } from './database.ts'
+import { EmbeddedRuns, MAX_ACTIVE } from './embedded-runs.ts'
 import { TEMPLATE } from './latex.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import { INSTALL_HEADER, SERVER_KEY_HEADER } from './relay-contract.ts'
 import { MAX_GENERATE_BYTES } from './request-contract.ts'
 import { RunStore } from './run-store.ts'
-import { MAX_ACTIVE, Runs } from './runs.ts'
+import { SqliteUse } from './sqlite-use.ts'
 import { Tectonic } from './tectonic.ts'
 import { Working } from './working.ts'
 
@@ -27,7 +28,7 @@ let db: DatabaseSync
 let tectonic: Tectonic
 let bare: Hono
 let app: ReturnType<typeof byRelay>
-let runs: Runs
+let runs: EmbeddedRuns
 let shutdown: AbortController
 let working: Working
 
@@ -50,7 +51,7 @@ afterEach(() => db.close())
 beforeEach(async () => {
   distDir = await mkdtemp(join(folder, 'dist-'))
   db = openDatabase(distDir)
-  runs = new Runs({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) })
+  runs = new EmbeddedRuns({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) })
   working = new Working()
   shutdown = new AbortController()
   bare = createApp({
@@ -221,7 +222,7 @@ it('cancels a run for its owner: its work stops, and that is its end, however of
   const endpoint = await startOpenAiEndpoint('held')
   const bounds = { timeoutMs: 30_000, idleTimeoutMs: 30_000, concurrency: 1, queueLimit: 1 }
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
-  const quota = new TokenQuota(db, { installTokens: 1e9, overallTokens: 1e9 })
+  const quota = new TokenQuota(new SqliteUse(db), { installTokens: 1e9, overallTokens: 1e9 })
   const slow = byRelay(
     createApp({
       runs,

@@ -1,7 +1,5 @@
 /** The server's routes. */
 
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import {
   context,
@@ -30,7 +28,7 @@ import { ELAPSED_HEADER, INSTALL_HEADER, REQUEST_ID_HEADER } from './relay-contr
 import { isOfCheck, onlyRelay } from './relay-key.ts'
 import { GenerateRequest, MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from './request-contract.ts'
 import { countEnd } from './run-counts.ts'
-import { type RunLog, type Runs, SYNTHETIC_OWNER } from './runs.ts'
+import { type KnownRun, type Runs, SYNTHETIC_OWNER } from './runs.ts'
 import type { Working } from './working.ts'
 
 export interface Server {
@@ -51,14 +49,16 @@ export interface Server {
 export function createApp({ runs, pipeline, working, hosts, keys, shutdown, ready }: Server): Hono {
   const app = new Hono()
   let compiling = 0
+  runs.workWith((run, order) => working.add(runPipeline(pipeline, run, order)))
 
   app.use(measured)
 
   // Orchestrators ask by whatever address they have.
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
-  app.get('/readyz', async (c) =>
-    (await ready()) ? c.json({ status: 'ok' }) : c.json({ status: 'tectonic_unavailable' }, 503),
-  )
+  app.get('/readyz', async (c) => {
+    if (!(await ready())) return c.json({ status: 'tectonic_unavailable' }, 503)
+    return (await runs.reachable()) ? c.json({ status: 'ok' }) : c.json({ status: 'runs_unavailable' }, 503)
+  })
   app.use(async (c, next) => {
     const startedAt = performance.now()
     await next()
@@ -82,47 +82,39 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
     const request = await readRequest(c)
     const cause = trace.getActiveSpan()?.spanContext()
     const id = cause?.traceId ?? traceIdOf(c.req.header('traceparent')) ?? randomTraceId()
-    const known = runs.get(id)
-    // Of another's run not even that it exists.
-    if (known && known.owner !== ownerIn(c)) throw new Failure('run_not_found', { reason: 'other_install' })
-    const replayed = known !== undefined && !known.canRunAgain
-    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, replayed)
-    if (replayed) return c.json(known.view(), 200)
     const { parent, links } = parentOf(cause)
     const origin = {
       requestId: c.req.header(REQUEST_ID_HEADER),
       waitingSpanId: trace.getSpanContext(parent)?.spanId ?? '',
       elapsedMs: elapsedIn(c),
     }
-    const run = runs.create(id, ownerIn(c), origin)
-    trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
-    // Not awaited: the answer is the run, its end is an event. And not at once: the answer goes out first.
-    setImmediate(() => void working.add(runPipeline(pipeline, run, request, parent, links)))
-    return c.json(run.view(), 202)
+    const { run, replayed } = await runs.begin({ id, owner: ownerIn(c), request, parent, links, origin })
+    trace.getActiveSpan()?.setAttribute(ATTR_RUN_REPLAYED, replayed)
+    if (!replayed) trace.getActiveSpan()?.setAttribute(ATTR_RUN_ATTEMPT, run.attempt)
+    // The answer is the run, its end is an event.
+    return c.json(run.view(), replayed ? 200 : 202)
   })
 
-  app.get('/runs/:id', (c) => c.json(find(runs, c).view()))
+  app.get('/runs/:id', async (c) => c.json((await find(runs, c)).view()))
 
   // Not DELETE: the run stays, with how it ended.
-  app.post('/runs/:id/cancel', (c) => {
-    const run = find(runs, c)
-    run.stop('cancelled')
+  app.post('/runs/:id/cancel', async (c) => {
+    const run = await runs.stop(await find(runs, c), 'cancelled')
     return c.json(run.view())
   })
 
-  app.get('/runs/:id/events', (c) => streamEvents(c, find(runs, c), shutdown))
+  app.get('/runs/:id/events', async (c) => streamEvents(c, await find(runs, c), shutdown))
 
   app.get('/runs/:id/resume.pdf', async (c) => {
-    const run = find(runs, c)
+    const run = await find(runs, c)
     if (run.end?.type !== 'done') throw new Failure('run_not_found')
-    const { size } = await stat(run.pdfPath).catch((cause) => {
-      throw new Failure('run_not_found', { reason: 'pdf_gone', cause })
-    })
+    const pdf = await runs.pdfOf(run)
+    if (!pdf) throw new Failure('run_not_found', { reason: 'pdf_gone' })
     c.header('Content-Type', 'application/pdf')
-    c.header('Content-Length', String(size))
+    c.header('Content-Length', String(pdf.sizeBytes))
     c.header('Content-Disposition', `inline; filename*=UTF-8''${encodeURIComponent(run.end.fileName)}`)
     c.header('Cache-Control', 'private, no-store')
-    return c.body(Readable.toWeb(createReadStream(run.pdfPath)) as ReadableStream)
+    return c.body(Readable.toWeb(pdf.content) as ReadableStream)
   })
 
   app.post('/compile', bodyLimit({ maxSize: MAX_COMPILE_BYTES, onError: tooLarge }), async (c) => {
@@ -135,7 +127,7 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
         return pipeline.tectonic.compile(source, { trust: 'foreign', signal })
       }
       const log = pipeline.log.child({ request_id: c.req.header(REQUEST_ID_HEADER) })
-      const { pdf } = await working.add(inStage('compile', context.active(), [], compile, log))
+      const { pdf } = await working.add(inStage('compile', { parent: context.active() }, compile, log))
       return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
     } finally {
       compiling--
@@ -199,9 +191,9 @@ async function readRequest(c: Context): Promise<GenerateRequest> {
   throw new Failure(inProfile ? 'profile_invalid' : 'request_invalid', { detail })
 }
 
-function find(runs: Runs, c: Context): RunLog {
+async function find(runs: Runs, c: Context): Promise<KnownRun> {
   const id = c.req.param('id')
-  const run = RunId.is(id) ? runs.get(id) : undefined
+  const run = RunId.is(id) ? await runs.find(id) : undefined
   if (!run) throw new Failure('run_not_found')
   // Its ID is shown, read out and mailed to support. It must not open a resume.
   if (run.owner !== ownerIn(c)) throw new Failure('run_not_found', { reason: 'other_install' })

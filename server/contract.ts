@@ -123,6 +123,11 @@ export const FAILURES = {
     message: 'The resume service does not know this run any more.',
     advice: 'Press Generate again.',
   },
+  runs_unavailable: {
+    status: 503,
+    message: 'The resume service cannot keep track of resumes right now.',
+    advice: 'Nothing is lost. Try again in a minute.',
+  },
   llm_unauthorized: {
     status: 502,
     message: 'The writing service refused our key.',

@@ -6,7 +6,7 @@ import { streamSSE } from 'hono/streaming'
 import { METRICS } from '../metric-names.ts'
 import { counter, gauge, histogram } from '../metrics.ts'
 import { ATTR_SSE_CLOSE_REASON, ATTR_SSE_EVENTS_SENT, ATTR_SSE_LAST_EVENT_ID, ATTR_SSE_RESUMED } from '../names.ts'
-import type { RunLog } from './runs.ts'
+import type { KnownRun } from './runs.ts'
 
 const connections = gauge(METRICS.sseConnections)
 const events = counter(METRICS.sseEvents)
@@ -21,7 +21,7 @@ const HEARTBEAT_MS = 15_000
  * Streams the run's events, from the one after `Last-Event-ID`. The HTTP server span lasts as long as the stream
  * does; it says how many events went out and why the stream ended.
  */
-export function streamEvents(c: Context, run: RunLog, shutdown: AbortSignal): Response {
+export function streamEvents(c: Context, run: KnownRun, shutdown: AbortSignal): Response {
   const span = trace.getActiveSpan()
   const lastEventId = Number(/^\d{1,6}$/.exec(c.req.header('last-event-id') ?? '')?.[0] ?? 0)
   span?.setAttributes({

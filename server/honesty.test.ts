@@ -17,12 +17,13 @@ import { readToolchain } from '../ops/setup/toolchain.ts'
 import { createApp } from './app.ts'
 import { Run, RunEvent } from './contract.ts'
 import { openDatabase } from './database.ts'
+import { EmbeddedRuns } from './embedded-runs.ts'
 import { TEMPLATE } from './latex.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import { SERVER_KEY_HEADER } from './relay-contract.ts'
 import { RunStore } from './run-store.ts'
-import { Runs } from './runs.ts'
+import { SqliteUse } from './sqlite-use.ts'
 import { Tectonic } from './tectonic.ts'
 import { Working } from './working.ts'
 
@@ -40,9 +41,9 @@ beforeAll(async () => {
   const bounds = { timeoutMs: 60_000, idleTimeoutMs: 60_000, concurrency: 4, queueLimit: 4 }
   const llm = new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds })
   db = openDatabase(distDir)
-  const quota = new TokenQuota(db, { installTokens: 1e9, overallTokens: 1e9 })
+  const quota = new TokenQuota(new SqliteUse(db), { installTokens: 1e9, overallTokens: 1e9 })
   app = createApp({
-    runs: new Runs({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) }),
+    runs: new EmbeddedRuns({ distDir, store: new RunStore(db), log: pino({ level: 'silent' }) }),
     pipeline: { model: { llm, quota }, tectonic, template: TEMPLATE, log: pino({ level: 'silent' }) },
     working: new Working(),
     hosts: [],

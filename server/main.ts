@@ -4,35 +4,31 @@ import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
 import { serve } from '@hono/node-server'
 import { serveMetrics } from '../metrics.ts'
 import { SERVICE_SERVER } from '../names.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { createApp } from './app.ts'
 import { readConfig } from './config.ts'
-import { openDatabase } from './database.ts'
+import { keptHere } from './embedded.ts'
+import { MAX_ACTIVE } from './embedded-runs.ts'
 import { Failure } from './failure.ts'
 import { prepareFormats } from './formats.ts'
+import type { Kept } from './kept.ts'
 import { TEMPLATE } from './latex.ts'
 import { clearLeftovers, PDF_LIFE_MS } from './leftovers.ts'
 import { Llm } from './llm.ts'
 import { createLog } from './log.ts'
 import { canMakeResumes } from './pipeline.ts'
 import { TokenQuota } from './quota.ts'
-import { RunStore } from './run-store.ts'
-import { MAX_ACTIVE, Runs } from './runs.ts'
 import { Tectonic } from './tectonic.ts'
 import { stopTelemetry } from './telemetry.ts'
 import type { Toolchain } from './toolchain.ts'
 import { typefaceOf } from './typeface.ts'
-import { Outbox } from './webhooks/outbox.ts'
-import { Webhooks } from './webhooks/webhooks.ts'
 import { Working } from './working.ts'
 
 const config = readConfig(process.env)
 const log = createLog(config.logLevel)
-if (config.redis) throw new Error('RUN_STORE=redis does not work yet.')
 const metrics = await serveMetrics(config.metrics, { service: SERVICE_SERVER, version: manifest.version }).catch(
   (error) => {
     log.fatal({ code: 'code' in error ? error.code : undefined }, 'metrics could not be served')
@@ -59,18 +55,12 @@ typefaceOf(tectonic, template).catch((error) => {
   const { code, reason, latexErrorLine: line } = Failure.from(error)
   log.error({ code, reason, line }, 'the template cannot be typeset: no resume can be made')
 })
-const db = openOrExit()
+const kept = await keptOrExit()
+const { runs, webhooks } = kept
 const model = config.llm && {
   llm: new Llm({ ...config.llm, queueLimit: MAX_ACTIVE }),
-  quota: new TokenQuota(db, config.llmQuota),
+  quota: new TokenQuota(kept.use, config.llmQuota),
 }
-const webhooks = new Webhooks({ ...config.webhooks, outbox: new Outbox(db), log })
-const runs = new Runs({
-  distDir: config.distDir,
-  store: new RunStore(db),
-  log,
-  onEnd: (run, end, endedAt) => webhooks.tell(run, end, endedAt),
-})
 const working = new Working()
 const app = createApp({
   runs,
@@ -82,17 +72,20 @@ const app = createApp({
   ready: () => canMakeResumes({ tectonic, template }),
 })
 
-function openOrExit(): DatabaseSync {
+async function keptOrExit(): Promise<Kept> {
   try {
-    return openDatabase(config.distDir, () => log.error('the database was damaged, and is set aside'))
+    if (!config.redis) return keptHere(config, log)
+    // Loaded where it is used: half of what starting a server takes.
+    const { keptInRedis } = await import('./redis/kept.ts')
+    return keptInRedis(config.redis, config, log)
   } catch (error) {
-    log.fatal(error instanceof Error ? error.message : 'the database cannot be opened')
+    log.fatal(error instanceof Error ? error.message : 'the run store cannot be opened')
     process.exit(1)
   }
 }
 
 const clear = async () => {
-  runs.forgetBefore(Date.now() - PDF_LIFE_MS)
+  kept.forgetBefore(Date.now() - PDF_LIFE_MS)
   const removed = await clearLeftovers(config.distDir, tmpdir(), Date.now())
   if (removed > 0) log.info({ removed }, 'leftovers cleared')
 }
@@ -119,7 +112,7 @@ let stopping = false
 async function stop() {
   if (stopping) return
   stopping = true
-  runs.interruptAll()
+  const left = runs.leave()
   shutdown.abort()
   await new Promise((resolve) => {
     server.close(resolve)
@@ -128,10 +121,10 @@ async function stop() {
     setTimeout(resolve, 2_000).unref()
   })
   // Killed compilations remove their folders, with the resume in them; half a second is plenty.
-  await Promise.race([working.done(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
+  await Promise.race([left.then(() => working.done()), new Promise((resolve) => setTimeout(resolve, 500).unref())])
   await webhooks.stop()
   await stopTelemetry()
-  db.close()
+  await kept.close()
   metrics.close()
   process.exit(0)
 }

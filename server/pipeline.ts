@@ -1,11 +1,10 @@
 /** One run, stage by stage: llm → latex → compile → validate → dist/. */
 
-import { rename, rm, writeFile } from 'node:fs/promises'
 import { type Context, context, type Link, trace } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import { METRICS } from '../metric-names.ts'
 import { histogram } from '../metrics.ts'
-import { ATTR_STAGE, SPAN_COMPILE, SPAN_LATEX, SPAN_LLM, SPAN_VALIDATE } from '../names.ts'
+import { ATTR_RUN_ATTEMPT, ATTR_STAGE, SPAN_COMPILE, SPAN_LATEX, SPAN_LLM, SPAN_VALIDATE } from '../names.ts'
 import type { FailureCode, ServerStage } from './contract.ts'
 import { Failure } from './failure.ts'
 import { MAX_PAGES } from './fit.ts'
@@ -15,7 +14,7 @@ import { countPages, validatePdf } from './pdf.ts'
 import { SYNTHETIC } from './quota.ts'
 import type { GenerateRequest } from './request-contract.ts'
 import { outcomeOf } from './run-counts.ts'
-import type { RunLog } from './runs.ts'
+import type { Order, RunUnderWay } from './runs.ts'
 import { recordFailure } from './span-failure.ts'
 import { type Model, type Resume, tailor } from './tailor.ts'
 import type { Tectonic } from './tectonic.ts'
@@ -53,15 +52,13 @@ export async function canMakeResumes({ tectonic, template }: Pick<Pipeline, 'tec
  * Runs the stages and appends their events to the run. Never throws: a failure is the run's last event, and is
  * recorded on the span of the stage it happened in.
  *
- * `parent` is the span that waits for the run; `cause` links to the request that started it, whose own span has
- * ended with its 202 long before the stages have.
+ * The order's parent is the span that waits for the run; its links lead to the request that started it, whose own span
+ * has ended with its 202 long before the stages have.
  */
 export async function runPipeline(
   { model, tectonic, template, log }: Pipeline,
-  run: RunLog,
-  request: GenerateRequest,
-  parent: Context,
-  cause: Link[],
+  run: RunUnderWay,
+  { request, parent, links }: Order,
 ): Promise<void> {
   const { signal } = run.abort
   const runLog = log.child({ run: run.id, request_id: run.requestId })
@@ -75,7 +72,7 @@ export async function runPipeline(
       const ms = performance.now() - began.at - (queue.waitedMs() - began.waitedMs)
       stages.observe({ stage: name, outcome: outcomeOf(code), synthetic: run.synthetic }, ms / 1_000, run.id)
     }
-    const result = await inStage(name, parent, cause, work, runLog).catch((error) => {
+    const result = await inStage(name, { parent, links, attempt: run.attempt }, work, runLog).catch((error) => {
       count(Failure.from(error).code)
       throw error
     })
@@ -130,7 +127,7 @@ export async function runPipeline(
     const { pages, sizeBytes } = await stage('validate', async () => {
       const valid = await validatePdf(pdf, document)
       if (signal.aborted) throw Failure.ofAbort(signal)
-      await publish(run, pdf)
+      await run.publish(pdf)
       return valid
     })
     run.append({
@@ -151,8 +148,8 @@ export async function runPipeline(
   const ended = { outcome: outcomeOf(end?.type === 'failed' ? end.failure.code : undefined), synthetic: run.synthetic }
   stages.observe({ stage: 'queue', ...ended }, queue.waitedMs() / 1_000, run.id)
   // Stopped while the PDF was on its way to its place: nobody will ask for it.
-  if (end?.type !== 'done') await removePdf(run)
-  const outcome = end?.type === 'failed' ? end.failure.code : 'done'
+  if (end?.type !== 'done') await run.discard()
+  const outcome = end?.type === 'failed' ? end.failure.code : (end?.type ?? 'left')
   context.with(parent, () => runLog.info({ outcome, attempt: run.attempt, ms: run.ageMs }, 'run ended'))
 }
 
@@ -211,8 +208,7 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 /** Runs one stage in its span, with one line in the log of how it ended; a failure marks the span, and goes on. */
 export async function inStage<T>(
   name: ServerStage,
-  parent: Context,
-  links: Link[],
+  { parent, links = [], attempt = 1 }: { parent: Context; links?: Link[]; attempt?: number },
   work: () => Promise<T>,
   log?: Logger,
 ): Promise<T> {
@@ -221,7 +217,9 @@ export async function inStage<T>(
     context.with(trace.setSpan(parent, span), () =>
       log?.[level]({ stage: name, ...outcome, ms: Math.round(performance.now() - startedAt) }, 'stage ended'),
     )
-  const span = tracer.startSpan(SPAN_OF[name], { attributes: { [ATTR_STAGE]: name }, links }, parent)
+  // A stage that stands there twice says why.
+  const attributes = { [ATTR_STAGE]: name, ...(attempt > 1 && { [ATTR_RUN_ATTEMPT]: attempt }) }
+  const span = tracer.startSpan(SPAN_OF[name], { attributes, links }, parent)
   try {
     const result = await context.with(trace.setSpan(parent, span), work)
     tell('info', { outcome: 'ok' })
@@ -236,19 +234,6 @@ export async function inStage<T>(
   } finally {
     span.end()
   }
-}
-
-/** Whole or not at all: a reader never sees half a file. */
-async function publish(run: RunLog, pdf: Uint8Array): Promise<void> {
-  const half = `${run.pdfPath}.part`
-  await writeFile(half, pdf)
-  await rename(half, run.pdfPath)
-}
-
-async function removePdf(run: RunLog): Promise<void> {
-  const gone = [run.pdfPath, `${run.pdfPath}.part`].map((path) => rm(path, { force: true }))
-  // What cannot be removed now goes with what is past its time.
-  await Promise.allSettled(gone)
 }
 
 /** `Ada-Lovelace-Acme.pdf`: letters, digits and hyphens of any script, so that every file system takes it. */

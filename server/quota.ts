@@ -3,10 +3,8 @@
  * after, so that many runs at once cannot use what one would be refused; a process that dies leaves its reservation used.
  */
 
-import type { DatabaseSync } from 'node:sqlite'
 import { METRICS } from '../metric-names.ts'
 import { counter, gauge } from '../metrics.ts'
-import { inTransaction } from './database.ts'
 
 const quotaUsed = gauge(METRICS.quotaUsed)
 const quotaLimit = gauge(METRICS.quotaLimit)
@@ -29,11 +27,34 @@ export interface Allowance {
 
 export interface Reservation {
   /** Puts what was used in the place of what was reserved. Counts a resume when it is one. */
-  settle(tokens: number, resume: boolean): void
+  settle(tokens: number, resume: boolean): Promise<void>
+}
+
+export type Exhausted = 'install' | 'overall'
+
+export interface Use {
+  tokens: number
+  resumes: number
+}
+
+/** Where the day's use is kept. Throws what that throws. */
+export interface UseStore {
+  /** Adds to all of `who`, unless one of them would have more than it may: then nothing, and which it is. */
+  take(day: number, who: readonly Holder[], tokens: number): Promise<Exhausted | undefined>
+  /** Corrects what was taken, and never below nothing. */
+  correct(day: number, who: readonly Holder[], tokens: number, resumes: number): Promise<void>
+  used(day: number, who: string): Promise<Use>
+}
+
+export interface Holder {
+  name: string
+  level: Exhausted
+  /** Tokens a day. */
+  most: number
 }
 
 const DAY_MS = 86_400_000
-/** The row of all together. No install has this ID: the relay's are UUIDs, and a relay's own request has ''. */
+/** The name of all together. No install has this ID: the relay's are UUIDs, and a relay's own request has ''. */
 const OVERALL = '*'
 /** In place of an install, that of all synthetic checks: they have one install's share, and use nothing of the others'. */
 export const SYNTHETIC = '+'
@@ -41,40 +62,39 @@ export const SYNTHETIC = '+'
 const TYPICAL_TOKENS = 4_000
 
 export class TokenQuota {
-  readonly #db: DatabaseSync
+  readonly #store: UseStore
   readonly #options: QuotaOptions
 
-  constructor(db: DatabaseSync, options: QuotaOptions) {
-    this.#db = db
+  constructor(store: UseStore, options: QuotaOptions) {
+    this.#store = store
     this.#options = options
-    quotaUsed.whenAsked(() => {
-      quotaUsed.set({ quota: 'llm_tokens' }, this.#used(this.#day(), OVERALL).tokens)
+    quotaUsed.whenAsked(async () => {
       quotaLimit.set({ quota: 'llm_tokens' }, options.overallTokens)
+      quotaUsed.set({ quota: 'llm_tokens' }, (await store.used(this.#day(), OVERALL)).tokens)
     }, 'llm')
   }
 
-  /** Sets so many tokens aside for the install, or says which of the two quotas has less left. Throws what SQLite throws. */
-  reserve(install: string, tokens: number): Reservation | { exhausted: 'install' | 'overall' } {
+  /** Sets so many tokens aside for the install, or says which of the two quotas has less left. Throws what the store throws. */
+  async reserve(install: string, tokens: number): Promise<Reservation | { exhausted: Exhausted }> {
     const day = this.#day()
-    const exhausted = this.#exhausted(day, install, tokens)
+    const holders = this.#holders(install)
+    const exhausted = await this.#store.take(day, holders, tokens)
     decisions.add({ limiter: 'llm', decision: exhausted ? 'denied' : 'allowed', synthetic: install === SYNTHETIC })
     if (exhausted) return { exhausted }
-    this.#add(day, install, tokens, 0)
     let open = true
     return {
-      settle: (spent, resume) => {
+      settle: async (spent, resume) => {
         if (!open) return
         open = false
-        this.#add(day, install, spent - tokens, resume ? 1 : 0)
+        await this.#store.correct(day, holders, spent - tokens, resume ? 1 : 0)
       },
     }
   }
 
   /** How many more resumes of this size the install will get reworded today. */
-  allowance(install: string, tokensOfOne: number): Allowance {
+  async allowance(install: string, tokensOfOne: number): Promise<Allowance> {
     const day = this.#day()
-    const own = this.#used(day, install)
-    const all = this.#used(day, OVERALL)
+    const [own, all] = await Promise.all([this.#store.used(day, install), this.#store.used(day, OVERALL)])
     const typical = Math.max(1, Math.round(own.resumes > 0 ? own.tokens / own.resumes : TYPICAL_TOKENS))
     const ofAll = install === SYNTHETIC ? Number.POSITIVE_INFINITY : this.#options.overallTokens - all.tokens
     const free = Math.min(this.#options.installTokens - own.tokens, ofAll)
@@ -83,31 +103,13 @@ export class TokenQuota {
     return { left, resetsAt: (day + 1) * DAY_MS }
   }
 
-  #exhausted(day: number, install: string, tokens: number): 'install' | 'overall' | undefined {
-    if (this.#used(day, install).tokens + tokens > this.#options.installTokens) return 'install'
-    if (install === SYNTHETIC) return undefined
-    return this.#used(day, OVERALL).tokens + tokens > this.#options.overallTokens ? 'overall' : undefined
-  }
-
   #day(): number {
     return Math.floor((this.#options.now ?? Date.now)() / DAY_MS)
   }
 
-  #used(day: number, install: string): { tokens: number; resumes: number } {
-    const row = this.#db
-      .prepare('SELECT tokens, resumes FROM model_use WHERE day = ? AND install = ?')
-      .get(day, install)
-    return { tokens: Number(row?.tokens ?? 0), resumes: Number(row?.resumes ?? 0) }
-  }
-
-  #add(day: number, install: string, tokens: number, resumes: number): void {
-    const add = this.#db.prepare(`
-      INSERT INTO model_use (day, install, tokens, resumes) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET tokens = max(0, tokens + excluded.tokens), resumes = resumes + excluded.resumes`)
-    inTransaction(this.#db, () => {
-      for (const who of install === SYNTHETIC ? [install] : [install, OVERALL]) add.run(day, who, tokens, resumes)
-      // Yesterday is nobody's business any more.
-      this.#db.prepare('DELETE FROM model_use WHERE day < ?').run(this.#day())
-    })
+  #holders(install: string): Holder[] {
+    const own: Holder = { name: install, level: 'install', most: this.#options.installTokens }
+    if (install === SYNTHETIC) return [own]
+    return [own, { name: OVERALL, level: 'overall', most: this.#options.overallTokens }]
   }
 }

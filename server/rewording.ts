@@ -53,7 +53,7 @@ const CORRECT = `These texts state what their sources do not. Answer again in th
 export interface Asking {
   request: GenerateRequest
   keywords: readonly Keyword[]
-  mayRepair: () => boolean
+  mayRepair: () => Promise<boolean>
   onWriting?: ((statements: number, correcting: boolean) => void) | undefined
 }
 
@@ -99,7 +99,7 @@ export async function chooseByModel(
     if (objection) objections.set('summary', objection)
   }
   const refused = objections.size
-  if (refused > 0 && mayRepair()) {
+  if (refused > 0 && (await mayRepair())) {
     const correction = await correct(question, answer, objections, statements, conversation, onWriting)
     for (const [id, text] of correction) {
       const source = id === 'summary' ? ownSummary : statements.get(id)

@@ -9,6 +9,7 @@ import { Failure } from './failure.ts'
 import { Llm } from './llm.ts'
 import { TokenQuota } from './quota.ts'
 import type { GenerateRequest } from './request-contract.ts'
+import { SqliteUse } from './sqlite-use.ts'
 import { type Model, tailor } from './tailor.ts'
 
 const request: GenerateRequest = {
@@ -61,7 +62,7 @@ async function llm(behaviour: Behaviour, tokens = 1_000_000): Promise<Model> {
   const bounds = { timeoutMs: 20_000, idleTimeoutMs: 20_000, concurrency: 4, queueLimit: 4 }
   return {
     llm: new Llm({ baseUrl: endpoint.baseUrl, apiKey: '', model: 'm', ...bounds }),
-    quota: new TokenQuota(db, { installTokens: tokens, overallTokens: tokens }),
+    quota: new TokenQuota(new SqliteUse(db), { installTokens: tokens, overallTokens: tokens }),
   }
 }
 

@@ -128,16 +128,16 @@ async function askModel(
   span?.setAttribute(ATTR_TAILOR_MODE, 'llm')
   const asked = questionOf({ request, keywords, onWriting })
   const most = tokensIn(asked.length) + MAX_OUTPUT_TOKENS
-  const reservation = quota.reserve(install, most)
+  const reservation = await quota.reserve(install, most)
   if ('exhausted' in reservation) {
     span?.setAttributes({ [ATTR_LLM_QUOTA_EXHAUSTED]: reservation.exhausted, [ATTR_LLM_QUOTA_LEFT]: 0 })
-    return { left: 0, resetsAt: quota.allowance(install, most).resetsAt }
+    return { left: 0, resetsAt: (await quota.allowance(install, most)).resetsAt }
   }
   // The second question holds the first and its answer.
   const mostOfRepair = most + MAX_OUTPUT_TOKENS
   const reservations = [reservation]
-  const mayRepair = () => {
-    const more = quota.reserve(install, mostOfRepair)
+  const mayRepair = async () => {
+    const more = await quota.reserve(install, mostOfRepair)
     if (!('exhausted' in more)) reservations.push(more)
     return !('exhausted' in more)
   }
@@ -152,10 +152,10 @@ async function askModel(
     choice = await llm.converse(talk, signal, onQueued)
   } finally {
     const [first, ...others] = reservations
-    first?.settle(conversation?.tokens ?? 0, choice !== undefined)
-    for (const other of others) other.settle(0, false)
+    await first?.settle(conversation?.tokens ?? 0, choice !== undefined)
+    for (const other of others) await other.settle(0, false)
   }
-  const allowance = quota.allowance(install, most)
+  const allowance = await quota.allowance(install, most)
   span?.setAttribute(ATTR_LLM_QUOTA_LEFT, allowance.left)
   return { choice, ...allowance }
 }

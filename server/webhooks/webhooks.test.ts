@@ -10,10 +10,10 @@ import pino from 'pino'
 import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { openDatabase } from '../database.ts'
+import { EmbeddedRuns, type RunLog } from '../embedded-runs.ts'
 import { RunStore } from '../run-store.ts'
-import { type RunLog, Runs } from '../runs.ts'
-import { Outbox } from './outbox.ts'
 import { keyIn } from './signature.ts'
+import { SqliteOutbox } from './sqlite-outbox.ts'
 import { type Clock, Webhooks, type WebhooksOptions } from './webhooks.ts'
 
 const RUN = '0123456789abcdef0123456789abcdef'
@@ -83,7 +83,7 @@ function standingClock(start = Date.now()): Clock & { pass(ms: number): void; at
 /** A server's runs and webhooks, as main puts them together, on the folder's file. */
 function start(urls: string[], options: Partial<WebhooksOptions> = {}) {
   const db = openDatabase(folder)
-  const outbox = new Outbox(db)
+  const outbox = new SqliteOutbox(db)
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
   const webhooks = new Webhooks({
@@ -92,7 +92,16 @@ function start(urls: string[], options: Partial<WebhooksOptions> = {}) {
   })
   const store = new RunStore(db)
   const now = options.clock ? options.clock.now : Date.now
-  const runs = new Runs({ distDir: folder, store, log, now, onEnd: (...told) => webhooks.tell(...told) })
+  const runs = new EmbeddedRuns({
+    distDir: folder,
+    store,
+    log,
+    now,
+    onEnd: (run, end, endedAt) => {
+      const message = webhooks.messageOf(run, end, endedAt)
+      if (message) webhooks.added(outbox.add(message, urls, endedAt))
+    },
+  })
   let open = true
   const stop = async () => {
     if (!open) return
@@ -168,7 +177,7 @@ it('tries ten times on the published schedule, under one ID, and then keeps a de
   const waits: number[] = []
   await expect.poll(() => got.length).toBe(1)
   for (let attempts = 1; attempts < 10; attempts++) {
-    await expect.poll(() => outbox.due(Number.MAX_SAFE_INTEGER, 9)[0]?.attempts).toBe(attempts)
+    await expect.poll(() => outbox.due(Number.MAX_SAFE_INTEGER, 9, 0)[0]?.attempts).toBe(attempts)
     const [{ due_at: dueAt } = {}] = rowsOf(outbox)
     const waitMs = Number(dueAt) - clock.now()
     waits.push(waitMs)
@@ -193,8 +202,8 @@ it('tries ten times on the published schedule, under one ID, and then keeps a de
   await expect.poll(() => got.length).toBe(11)
 })
 
-function rowsOf(outbox: Outbox) {
-  return outbox.due(Number.MAX_SAFE_INTEGER, 9).map((delivery) => ({ ...delivery, due_at: outbox.nextDueAfter(0) }))
+function rowsOf(outbox: SqliteOutbox) {
+  return outbox.due(Number.MAX_SAFE_INTEGER, 9, 0).map((delivery) => ({ ...delivery, due_at: outbox.nextDueAfter(0) }))
 }
 
 it('waits longer by chance, never less: up to a fifth', async () => {
@@ -214,7 +223,7 @@ it('waits as long as it is asked to, and lets the endpoint alone for so long whe
   await expect.poll(() => outbox.nextDueAfter(clock.now())).toBe(clock.now() + H)
   finish(runs.create('f'.repeat(32), ''))
   webhooks.wake()
-  expect(outbox.due(clock.now(), 9)).toEqual([])
+  expect(outbox.due(clock.now(), 9, 0)).toEqual([])
   clock.pass(H)
   await expect.poll(() => outbox.waiting()).toBe(0)
   expect(got).toHaveLength(3)

@@ -14,8 +14,8 @@ import {
   ATTR_WEBHOOK_OUTCOME,
   SPAN_WEBHOOK,
 } from '../../names.ts'
-import type { Ended, RunLog } from '../runs.ts'
-import type { Delivery, Outbox } from './outbox.ts'
+import type { Ended, RunFacts } from '../runs.ts'
+import type { Delivery, Message, Outbox } from './outbox.ts'
 import { type PostOptions, post } from './post.ts'
 import { judge, type Outcome, type Verdict } from './schedule.ts'
 import { signature } from './signature.ts'
@@ -62,27 +62,32 @@ export class Webhooks {
   readonly #underWay = new Map<string, Promise<void>>()
   readonly #stopping = new AbortController()
   #cancelWait: () => void = () => undefined
+  /** Counts the times that it was looked what is due: only the last one says when to look again. */
+  #looks = 0
 
   constructor(options: WebhooksOptions) {
     this.#options = options
     this.#clock = options.clock ?? SYSTEM_CLOCK
-    options.outbox.keepOnly(options.urls)
-    oldestPending.whenAsked(() => {
-      const since = options.outbox.oldestWaiting()
+    const told = (error: unknown) => options.log.error({ err: error }, 'webhooks of other endpoints not looked at')
+    Promise.resolve(options.outbox.keepOnly(options.urls)).catch(told)
+    oldestPending.whenAsked(async () => {
+      const since = await options.outbox.oldestWaiting()
       oldestPending.set({}, since === undefined ? 0 : Math.max(0, this.#clock.now() - since) / 1_000)
     })
   }
 
   /**
-   * Puts the message in the outbox, in the transaction that writes the run's end. Sending it waits for its end. Of a
-   * check's run nobody is told: who is told bills, mails, or counts people.
+   * What is to be put into the outbox with the run's end. Undefined where nobody is told, as of a check's run: who is told
+   * bills, mails, or counts people.
    */
-  tell(run: RunLog, end: Ended, endedAt: number): void {
-    const { urls, outbox, log } = this.#options
-    if (urls.length === 0 || run.synthetic) return
-    const message = { ...messageOf(run, end, endedAt), run: run.id, span: run.waitingSpanId }
-    const lost = outbox.add(message, urls, endedAt)
-    if (lost > 0) log.error({ lost }, 'webhooks given up: too many wait')
+  messageOf(run: RunFacts, end: Ended, endedAt: number): Message | undefined {
+    if (this.#options.urls.length === 0 || run.synthetic) return undefined
+    return { ...messageOf(run, end, endedAt), run: run.id, span: run.waitingSpanId }
+  }
+
+  /** Something was put into the outbox, for which so many others were given up. Sends it when whoever has put it is done. */
+  added(lost: number): void {
+    if (lost > 0) this.#options.log.error({ lost }, 'webhooks given up: too many wait')
     setImmediate(() => this.wake())
   }
 
@@ -90,27 +95,29 @@ export class Webhooks {
   wake(): void {
     this.#cancelWait()
     if (this.#stopping.signal.aborted) return
-    let waitMs = LOOK_AGAIN_MS
-    try {
-      waitMs = Math.min(waitMs, this.#sendDue())
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'webhooks not read, will try again')
+    const look = ++this.#looks
+    const later = (waitMs: number) => {
+      if (look !== this.#looks || this.#stopping.signal.aborted) return
+      this.#cancelWait = this.#clock.after(Math.min(waitMs, LOOK_AGAIN_MS), () => this.wake())
     }
-    this.#cancelWait = this.#clock.after(waitMs, () => this.wake())
+    this.#sendDue().then(later, (error) => {
+      this.#options.log.error({ err: error }, 'webhooks not read, will try again')
+      later(LOOK_AGAIN_MS)
+    })
   }
 
   /** Returns how long until the next is due, milliseconds. */
-  #sendDue(): number {
+  async #sendDue(): Promise<number> {
     const { urls, outbox } = this.#options
     const now = this.#clock.now()
-    // As many again as are under way: those are still due in the file.
-    for (const delivery of outbox.due(now, 2 * MAX_AT_ONCE)) {
-      if (this.#underWay.size >= MAX_AT_ONCE) break
+    const room = MAX_AT_ONCE - this.#underWay.size
+    for (const delivery of room > 0 ? await outbox.due(now, room, this.#underWay.size) : []) {
+      if (this.#underWay.size >= MAX_AT_ONCE || this.#stopping.signal.aborted) break
       const key = `${delivery.id} ${delivery.endpoint}`
       if (this.#underWay.has(key)) continue
       // A dead letter of an endpoint that was taken out, replayed.
       if (!urls.includes(delivery.endpoint)) {
-        outbox.dead(delivery, 'not_configured')
+        await outbox.dead(delivery, 'not_configured')
         continue
       }
       const attempt = this.#attempt(delivery).finally(() => {
@@ -120,7 +127,7 @@ export class Webhooks {
       this.#underWay.set(key, attempt)
     }
     // What is due and not under way has found no room, and is looked at when one of those has ended.
-    return (outbox.nextDueAfter(now) ?? Number.POSITIVE_INFINITY) - now
+    return ((await outbox.nextDueAfter(now)) ?? Number.POSITIVE_INFINITY) - now
   }
 
   /** Leaves what is under way: it is sent again by the next process. */
@@ -152,7 +159,7 @@ export class Webhooks {
       recordVerdict(span, outcome, verdict)
       const labels = { event: JSON.parse(delivery.body).type, outcome: kindOf(outcome, verdict) }
       duration.observe(labels, (performance.now() - beganAt) / 1_000, delivery.run)
-      this.#write(delivery, verdict)
+      await this.#write(delivery, verdict)
       const level = verdict.kind === 'taken' ? 'info' : verdict.kind === 'again' ? 'warn' : 'error'
       const reason = verdict.kind === 'taken' ? undefined : verdict.reason
       const { traceId, spanId } = span.spanContext()
@@ -175,23 +182,23 @@ export class Webhooks {
     })
   }
 
-  #write(delivery: Delivery, verdict: Verdict): void {
+  async #write(delivery: Delivery, verdict: Verdict): Promise<void> {
     const { outbox, log } = this.#options
     const now = this.#clock.now()
-    if (verdict.kind === 'taken') outbox.taken(delivery)
+    if (verdict.kind === 'taken') await outbox.taken(delivery)
     else if (verdict.kind === 'dead') {
-      const lost = outbox.dead(delivery, verdict.reason)
+      const lost = await outbox.dead(delivery, verdict.reason)
       if (lost > 0) log.error({ lost }, 'dead letters given up: there are too many')
-    } else if (verdict.kind === 'gone') outbox.disable(delivery.endpoint, now, verdict.reason)
+    } else if (verdict.kind === 'gone') await outbox.disable(delivery.endpoint, now, verdict.reason)
     else {
       const dueAt = now + verdict.waitMs
-      outbox.again(delivery, verdict.reason, dueAt, verdict.throttled ? dueAt : undefined)
+      await outbox.again(delivery, verdict.reason, dueAt, verdict.throttled ? dueAt : undefined)
     }
   }
 }
 
 /** What an endpoint is told: nothing of who it was for, of the profile, the posting or the PDF's name. */
-function messageOf(run: RunLog, end: Ended, endedAt: number): { id: string; body: string } {
+function messageOf(run: RunFacts, end: Ended, endedAt: number): { id: string; body: string } {
   const what =
     end.type === 'done'
       ? { type: 'run.finished', outcome: { pages: end.pages, sizeBytes: end.sizeBytes } }

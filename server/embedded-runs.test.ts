@@ -7,10 +7,10 @@ import pino from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { RunEvent } from './contract.ts'
 import { inTransaction, openDatabase } from './database.ts'
+import { EmbeddedRuns, type RunsOptions } from './embedded-runs.ts'
 import { Failure } from './failure.ts'
 import { clearLeftovers } from './leftovers.ts'
 import { RunStore } from './run-store.ts'
-import { Runs, type RunsOptions } from './runs.ts'
 
 const RUN = '0123456789abcdef0123456789abcdef'
 const OWNER = '6f1d7b9e-2c8a-4d53-9f0e-3a7b5c1d2e4f'
@@ -38,13 +38,13 @@ afterEach(async () => {
 })
 
 /** The runs of a process that starts now; what the one before has not written is gone. */
-function start(options: Partial<RunsOptions> = {}, maxRuns?: number): Runs {
+function start(options: Partial<RunsOptions> = {}, maxRuns?: number): EmbeddedRuns {
   const db = openDatabase(distDir)
   open.push(db)
-  return new Runs({ distDir, store: new RunStore(db, maxRuns), log: pino({ level: 'silent' }), ...options })
+  return new EmbeddedRuns({ distDir, store: new RunStore(db, maxRuns), log: pino({ level: 'silent' }), ...options })
 }
 
-async function idsAndEvents(runs: Runs, lastId = 0) {
+async function idsAndEvents(runs: EmbeddedRuns, lastId = 0) {
   return Array.fromAsync(runs.get(RUN)?.after(lastId, new AbortController().signal) ?? [])
 }
 
