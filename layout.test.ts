@@ -5,7 +5,15 @@ import { expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url))
 const SIDES = ['extension', 'relay', 'server']
-const LEAVES = ['redis.ts', 'names.ts', 'closed-list.ts', 'metric-names.ts', 'metrics.ts', 'http-metrics.ts', 'synthetic.ts']
+const LEAVES = [
+  'redis.ts',
+  'names.ts',
+  'closed-list.ts',
+  'metric-names.ts',
+  'metrics.ts',
+  'http-metrics.ts',
+  'synthetic.ts',
+]
 
 interface Source {
   file: string

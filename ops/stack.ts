@@ -24,6 +24,8 @@ export interface StackOptions {
   /** 0 lets the operating system pick. */
   relayPort: number
   serverPort: number
+  /** By which the server knows its relay; made anew unless it is shared with another stack. */
+  serverKey?: string
   /** More settings, for either process. */
   env?: Record<string, string>
   /** By which addresses the relay reaches the server, and the server the relay, when those are not their own. */
@@ -45,6 +47,8 @@ export interface Stack {
   server: ChildProcess
   /** Ends the server as `kill -9` does; resolves when it is gone. */
   killServer(): Promise<void>
+  /** The same with the relay. */
+  killRelay(): Promise<void>
   /** Starts another one in the place of a server that has died: the same port, folders and settings. */
   restartServer(): Promise<void>
   /** The same two with the relay. */
@@ -67,7 +71,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const serverPort = options.serverPort || (await freePort())
   const serverUrl = `http://127.0.0.1:${serverPort}`
   // Made anew at every start, known to these two and to nobody else.
-  const serverKey = randomBytes(32).toString('hex')
+  const serverKey = options.serverKey ?? randomBytes(32).toString('hex')
   const serviceKey = randomBytes(32).toString('hex')
   const syntheticKey = randomBytes(32).toString('hex')
   // Ports of the system's choice go together: several stacks are up at once then.
@@ -125,6 +129,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         return server.child
       },
       killServer: () => end(server.child, 'SIGKILL'),
+      killRelay: () => end(relay.child, 'SIGKILL'),
       restartServer: async () => {
         server = await startServer()
       },

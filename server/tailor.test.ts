@@ -228,8 +228,8 @@ it('charges for a question whose answer the person did not wait for', async () =
   await endpoint?.asked
   run.abort(new Failure('cancelled').toAbort())
   await expect(tailored).rejects.toMatchObject({ code: 'cancelled' })
-  expect(model.quota.reserve('', 9_000)).toEqual({ exhausted: 'install' })
-  expect(model.quota.reserve('', 7_000), 'not for all that it could have been').toHaveProperty('settle')
+  expect(await model.quota.reserve('', 9_000)).toEqual({ exhausted: 'install' })
+  expect(await model.quota.reserve('', 7_000), 'not for all that it could have been').toHaveProperty('settle')
 })
 
 it('sends no more than a bounded part of a long profile and posting', async () => {

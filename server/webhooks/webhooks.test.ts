@@ -314,6 +314,8 @@ it('what waits for an endpoint that is no more configured is a dead letter', asy
   expect(outbox.deadLetters()).toMatchObject([{ reason: 'not_configured' }])
   expect(outbox.replay('all', Date.now())).toBe(1)
   webhooks.wake()
-  expect(outbox.deadLetters(), 'also when it is replayed').toMatchObject([{ reason: 'not_configured' }])
+  await expect
+    .poll(() => outbox.deadLetters(), { message: 'also when it is replayed' })
+    .toMatchObject([{ reason: 'not_configured' }])
   expect(got).toHaveLength(1)
 })
