@@ -14,7 +14,7 @@ export interface Replicas {
 /** Starts them. Throws an Error when one does not come up; nothing is left running then. */
 export async function startReplicas(env: Record<string, string> = {}): Promise<Replicas> {
   const redis = await startRedis()
-  const shared = { RUN_STORE: 'redis', REDIS_URL: redis.url }
+  const shared = { RUN_STORE: 'redis', RELAY_QUOTA_STORE: 'redis', REDIS_URL: redis.url }
   const keys = { RELAY_SECRETS: randomBytes(32).toString('hex') }
   const serverKey = randomBytes(32).toString('hex')
   const start = () =>

@@ -38,6 +38,8 @@ export interface Parts {
   /** What the server knows this relay by. */
   serverKey: string | undefined
   breaker: Breaker
+  /** Where quotas are counted, where that is not here. */
+  quotaState?: (() => string) | undefined
   /** Host names, besides the loopback's, that this relay is reached by. */
   hosts: readonly string[]
   /** What this relay's own forwarder sends along. */
@@ -106,7 +108,12 @@ export function createApp(parts: Parts) {
   app.get('/readyz', async (c) => {
     const storeState = await writable(store)
     // The server is told about, not counted: spans are taken and runs looked up without it.
-    const body = { store: storeState, server: await serverState(serverUrl), forward: forwarder?.state() ?? 'off' }
+    const body = {
+      store: storeState,
+      server: await serverState(serverUrl),
+      forward: forwarder?.state() ?? 'off',
+      ...(parts.quotaState && { quotas: parts.quotaState() }),
+    }
     // What all relays share being away is no reason to send nobody here: the others are no better off.
     return c.json(body, storeState === 'writable' || store.shared ? 200 : 503)
   })

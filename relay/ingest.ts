@@ -71,7 +71,7 @@ export interface Accepted {
  */
 export type Accept = (body: IncomingBody, charge?: Charge) => Promise<Accepted>
 /** Told how many spans there are before any is kept; may throw, and then none is. */
-export type Charge = (spans: number) => void
+export type Charge = (spans: number) => void | Promise<void>
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
 export function createAccept(store: Pick<Traces, 'append'>, onStored: () => void): Accept {
@@ -81,7 +81,8 @@ export function createAccept(store: Pick<Traces, 'append'>, onStored: () => void
   async function keep(body: IncomingBody, inflated: Uint8Array, charge?: Charge): Promise<Accepted> {
     const { bytes, encoding, gzipped } = body
     const { traces, spans, rejected, body: clean, scrubbed } = scan(inflated, encoding)
-    charge?.(spans + rejected)
+    // A service is charged nothing, and waits for nothing.
+    if (charge) await charge(spans + rejected)
     countReceived(spans + rejected)
     countInvalid(rejected)
     if (scrubbed) countScrubbed(scrubbed)
@@ -188,7 +189,7 @@ export function createReceive(accept: Accept, log: Log, instanceId: string): Rec
     const share = enter()
     try {
       const bytes = await read(share.take)
-      meter?.bytes(bytes.length)
+      if (meter) await meter.bytes(bytes.length)
       const body = { bytes, encoding, gzipped: compression === 'gzip' }
       const { rejected, reason, scrubbed } = await accept(body, meter?.spans)
       if (rejected > 0) log.warn({ rejected_spans: rejected }, 'spans refused')

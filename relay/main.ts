@@ -45,8 +45,19 @@ function supportOf({ support, access }: Config): Parts['support'] {
   }
 }
 
+/** Loaded where it is used only: it takes longer than all the rest. */
+async function quotasIn(url: string, { access }: Config, secrets: readonly string[], log: Log) {
+  const { connectRedis } = await import('../redis.ts')
+  const { createRedisQuotas, QUOTA_ANSWER_MS } = await import('./access/redis-quotas.ts')
+  const onReachable = (reachable: boolean, code?: string) => {
+    if (reachable) log.info('quotas are counted in redis')
+    else log.error({ code }, 'redis cannot be reached: this relay counts quotas by itself until it can')
+  }
+  const redis = connectRedis(url, onReachable, { commandTimeout: QUOTA_ANSWER_MS })
+  return createRedisQuotas(redis, access.limits, secrets[0] ?? '', Date.now)
+}
+
 async function start(config: Config, book: Logbook, log: Log): Promise<void> {
-  if (config.quotaRedisUrl) throw new Error('RELAY_QUOTA_STORE=redis does not work yet.')
   const metrics = await serveMetrics(config.metrics, { service: SERVICE_RELAY, version: manifest.version })
   const instanceId = randomUUID()
   const { traces: store, own, forwarder, tend, close } = openTraceStore(config, instanceId, log)
@@ -58,14 +69,15 @@ async function start(config: Config, book: Logbook, log: Log): Promise<void> {
   const shutdown = new AbortController()
   const { signal } = shutdown
   const { serverUrl, serverKey, hosts } = config
-  const { secrets } = config.access
-  const access = createAccess({
-    ...config.access,
-    secrets: secrets.length > 0 ? secrets : [keptSecret(config.secretPath)],
-  })
+  const given = config.access.secrets
+  const secrets = given.length > 0 ? given : [keptSecret(config.secretPath)]
+  const inCommon =
+    config.quotaRedisUrl === undefined ? undefined : await quotasIn(config.quotaRedisUrl, config, secrets, log)
+  const access = createAccess({ ...config.access, secrets }, Date.now, inCommon?.quotas)
   const app = createApp({
     ...{ access, store, accept, book, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
     support: supportOf(config),
+    quotaState: inCommon?.state,
     breaker: createBreaker(),
     shutdown: signal,
   })

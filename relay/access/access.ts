@@ -15,7 +15,7 @@ import { doneFor, SYNTHETIC_ATTRIBUTES } from '../../synthetic.ts'
 import { BodyTooLarge, readBounded } from '../bounded-body.ts'
 import { createAddressOf } from './address.ts'
 import { answerRefusal } from './answer.ts'
-import { createQuotas, type Exceeded, type Holders, type Limits, type Unit } from './quotas.ts'
+import { createQuotas, type Exceeded, type Holders, type Limits, type Quotas, type Unit } from './quotas.ts'
 import { Refused } from './refusal.ts'
 import { createServiceKeys, type ServiceKey } from './service-keys.ts'
 import { createTokens, type Install } from './tokens.ts'
@@ -36,8 +36,8 @@ export type Caller = ({ kind: 'install' } & Install) | { kind: 'service'; name: 
 
 /** Counts what can only be known later against the caller's quotas. Throws {@link Refused} when they are used up. */
 export interface Meter {
-  bytes(count: number): void
-  spans(count: number): void
+  bytes(count: number): Promise<void>
+  spans(count: number): Promise<void>
 }
 
 /** What a route costs: `spans` is measured by its {@link Meter}. */
@@ -55,25 +55,28 @@ const countServiceRequest = attempts.tally({ outcome: 'accepted', synthetic: fal
 
 export type Access = ReturnType<typeof createAccess>
 
-export function createAccess(config: AccessConfig, now: () => number = Date.now) {
+export function createAccess(
+  config: AccessConfig,
+  now: () => number = Date.now,
+  quotas: Quotas = createQuotas(config.limits, now),
+) {
   const tokens = createTokens(config.secrets, now)
   const serviceOf = createServiceKeys(config.serviceKeys)
   const checkOf = createServiceKeys(config.syntheticKeys)
   const addressOf = createAddressOf(config.trustedProxies)
-  const quotas = createQuotas(config.limits, now)
   quotaUsed.whenAsked(tellQuotas)
 
-  function tellQuotas(): void {
+  async function tellQuotas(): Promise<void> {
     for (const quota of ['runs', 'spans'] as const) {
-      const usage = quotas.usage('overall', '', quota)
+      const usage = await quotas.usage('overall', '', quota)
       if (!usage) continue
       quotaUsed.set({ quota }, usage.used)
       quotaLimit.set({ quota }, usage.limit)
     }
   }
 
-  function charge(holders: Holders, unit: Unit, cost: number): void {
-    refuseIf(quotas.charge(holders, unit, cost))
+  async function charge(holders: Holders, unit: Unit, cost: number): Promise<void> {
+    refuseIf(await quotas.charge(holders, unit, cost))
     const synthetic = holders.synthetic !== undefined
     for (const limiter of Object.keys(holders)) decisions.add({ limiter, decision: 'allowed', synthetic })
   }
@@ -125,8 +128,8 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
       }
       const synthetic = accept(c, caller.synthetic)
       const holders = holdersOf(c, caller)
-      if (price === 'spans') c.set('meter', meter(c, holders))
-      else if (price !== 'nothing') charge(holders, price, 1)
+      if (price === 'spans') c.set('meter', await meter(c, holders))
+      else if (price !== 'nothing') await charge(holders, price, 1)
       await doneFor({ synthetic }, next)
     }
   }
@@ -143,9 +146,9 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
   }
 
   /** Refuses what is announced as too much before it is read. Only what comes is charged: a length is easily written. */
-  function meter(c: Context, holders: Holders): Meter {
+  async function meter(c: Context, holders: Holders): Promise<Meter> {
     const announced = Number(c.req.header('content-length')) || 0
-    refuseIf(quotas.exceeded(holders, 'bytes', announced))
+    refuseIf(await quotas.exceeded(holders, 'bytes', announced))
     return {
       bytes: (count) => charge(holders, 'bytes', count),
       spans: (count) => charge(holders, 'spans', count),
@@ -156,7 +159,7 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
     .post('/installs', async (c) => {
       const synthetic = checkIn(c)
       if (synthetic !== undefined) accept(c, synthetic)
-      charge(holdersOf(c, { synthetic }), 'registrations', 1)
+      await charge(holdersOf(c, { synthetic }), 'registrations', 1)
       c.header('cache-control', 'no-store')
       // All that register with a check's key are one install: a run that is asked for again by its ID is found again.
       return c.json(await tokens.issue({ id: synthetic ?? randomUUID(), synthetic }), 201)
@@ -164,7 +167,7 @@ export function createAccess(config: AccessConfig, now: () => number = Date.now)
     .post('/installs/refresh', async (c) => {
       const install = await tokens.installOf(await refreshTokenIn(c), 'refresh')
       accept(c, install.synthetic)
-      charge(holdersOf(c, install), 'renewals', 1)
+      await charge(holdersOf(c, install), 'renewals', 1)
       c.header('cache-control', 'no-store')
       return c.json(await tokens.issue(install))
     })

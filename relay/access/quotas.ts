@@ -23,7 +23,7 @@ export const DEFAULT_LIMITS: Limits = {
   synthetic: { bytes: 16_000_000, spans: 20_000, runs: 600, keeps: 60, registrations: 600, renewals: 600 },
 }
 
-const HOUR_MS = 3_600_000
+export const HOUR_MS = 3_600_000
 /** Buckets a level; the one that was not asked for longest goes. A bucket nobody has is a full one. */
 const MAX_BUCKETS = 20_000
 
@@ -46,6 +46,21 @@ export interface Exceeded {
 
 /** Whom a charge is for; a level that is left out is not charged. */
 export type Holders = Partial<Record<Level, string>>
+
+type Awaitable<T> = T | Promise<T>
+
+/** Where buckets are: of this relay (`createQuotas`), or of several (`redis-quotas.ts`). */
+export interface Quotas {
+  /**
+   * Which bucket holds less than `cost`, the one to wait for longest. What costs more than a bucket ever holds needs
+   * a full one.
+   */
+  exceeded(holders: Holders, unit: Unit, cost: number): Awaitable<Exceeded | undefined>
+  /** Takes `cost` from every bucket, which may leave a debt; or from none, and tells which one is exceeded. */
+  charge(holders: Holders, unit: Unit, cost: number): Awaitable<Exceeded | undefined>
+  /** What a holder has used of what it may within an hour, and how much that is; undefined when it has no limit. */
+  usage(level: Level, holder: string, unit: Unit): Awaitable<{ used: number; limit: number } | undefined>
+}
 
 export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX_BUCKETS) {
   const buckets = Object.fromEntries(LEVELS.map((level) => [level, new Map()])) as Record<Level, Map<string, Bucket>>
@@ -77,10 +92,6 @@ export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX
     })
   }
 
-  /**
-   * Which bucket holds less than `cost`, the one to wait for longest. What costs more than a bucket ever holds needs
-   * a full one.
-   */
   function exceeded(holders: Holders, unit: Unit, cost: number): Exceeded | undefined {
     const [longest] = bucketsOf(holders, unit)
       .map(({ level, limit, left }) => ({ level, unit, limit, left, missing: Math.min(cost, limit) - left }))
@@ -97,7 +108,6 @@ export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX
   return {
     exceeded,
 
-    /** Takes `cost` from every bucket, which may leave a debt; or from none, and tells which one is exceeded. */
     charge(holders: Holders, unit: Unit, cost: number): Exceeded | undefined {
       const short = exceeded(holders, unit, cost)
       if (short) return short
@@ -105,7 +115,6 @@ export function createQuotas(limits: Limits, now: () => number, maxBuckets = MAX
       return undefined
     },
 
-    /** What a holder has used of what it may within an hour, and how much that is; undefined when it has no limit. */
     usage(level: Level, holder: string, unit: Unit): { used: number; limit: number } | undefined {
       const limit = limits[level][unit]
       return limit === undefined ? undefined : { used: limit - leftIn(`${unit} ${holder}`, level, limit), limit }
