@@ -99,6 +99,17 @@ it('the server\u2019s stages do not import one another, nor what is above them',
   expect(breaches(/^server\/(pipeline|runs|events)\.ts$/, /^server\/(app|main)\.ts$/)).toEqual([])
 })
 
+it('only main knows where runs and quotas are: nothing else of either side names Redis', () => {
+  expect(breaches(/^server\/(?!redis\/)/, /^(server\/redis\/|redis\.ts$)/)).toEqual([
+    'server/main.ts → server/redis/kept.ts',
+  ])
+  expect(breaches(/^relay\//, /(^|\/)redis/).sort()).toEqual([
+    'relay/access/redis-quotas.ts → redis.ts',
+    'relay/main.ts → redis.ts',
+    'relay/main.ts → relay/access/redis-quotas.ts',
+  ])
+})
+
 it('in the relay, store, forward and engine know nothing of what stands above them', () => {
   expect(
     breaches(/^relay\/((store|forward|scan|engine)\/|otlp\.ts$)/, /^relay\/(app|main|ingest|keeping|proxy|console)/),
