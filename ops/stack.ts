@@ -47,8 +47,6 @@ export interface Stack {
   server: ChildProcess
   /** Ends the server as `kill -9` does; resolves when it is gone. */
   killServer(): Promise<void>
-  /** The same with the relay. */
-  killRelay(): Promise<void>
   /** Starts another one in the place of a server that has died: the same port, folders and settings. */
   restartServer(): Promise<void>
   /** The same two with the relay. */
@@ -129,7 +127,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         return server.child
       },
       killServer: () => end(server.child, 'SIGKILL'),
-      killRelay: () => end(relay.child, 'SIGKILL'),
       restartServer: async () => {
         server = await startServer()
       },
