@@ -18,7 +18,13 @@ export function flat(data: Readonly<TracesData>): object[] {
 
 /** What is there and empty says no more than what is not there. */
 function filled<T extends object>(message: T): T {
+  // Attributes have no order.
+  const sorted = (value: unknown) =>
+    Array.isArray(value) && value.every((item) => 'key' in item)
+      ? value.toSorted((a, b) => (a.key < b.key ? -1 : 1))
+      : value
   const isEmpty = (value: unknown) =>
     value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
-  return Object.fromEntries(Object.entries(message).filter(([, value]) => !isEmpty(value))) as T
+  const told = Object.entries(message).filter(([, value]) => !isEmpty(value))
+  return Object.fromEntries(told.map(([name, value]) => [name, sorted(value)])) as T
 }

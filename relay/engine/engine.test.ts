@@ -53,6 +53,7 @@ describe.each(['jaeger', 'tempo'] as const)('Traces in %s', (kind) => {
         await engine.tend()
         store.empty()
       },
+      losesFlags: kind === 'jaeger',
       breakDown: async () => store.setBroken(true),
     }
   })

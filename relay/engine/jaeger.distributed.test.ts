@@ -70,6 +70,7 @@ describe.skipIf(['Collector', 'Jaeger'].some((name) => missing.includes(name)))(
     return {
       traces: engine,
       now,
+      losesFlags: true,
       async passWindow() {
         at += 120_000
         await engine.tend()

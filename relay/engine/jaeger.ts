@@ -6,14 +6,35 @@
  * them, wants a service and both ends of the time, and knows no beginning of an ID.
  */
 
-import { ATTR_SAMPLING_KEEP, SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER } from '../../names.ts'
+import {
+  ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
+  ATTR_PDF_CHECKS_FAILED,
+  ATTR_PDF_CHECKS_PASSED,
+  ATTR_SAMPLING_KEEP,
+  RESOURCE_BROWSER_BRANDS,
+  SERVICE_EXTENSION,
+  SERVICE_RELAY,
+  SERVICE_SERVER,
+} from '../../names.ts'
 import { BodyTooLarge } from '../bounded-body.ts'
-import { asTraces, spansOf, type TracesData } from '../otlp.ts'
+import { asTraces, type KeyValue, spansOf, type TracesData } from '../otlp.ts'
 import { weigh } from '../weight.ts'
 import { ask, type Endpoint } from './ask.ts'
 import { beganAt, byTrace, hasFailed, isReported } from './facts.ts'
 import { type Found, MAX_ANSWER_BYTES, type Reader, type Search } from './reader.ts'
 
+/**
+ * Attributes that are lists. Badger, Cassandra and Elasticsearch keep Jaeger's older model, which has none and makes them text
+ * in JSON. It has no flags of spans either, and those are gone.
+ */
+const LISTS = new Set<string>([
+  ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
+  ATTR_PDF_CHECKS_PASSED,
+  ATTR_PDF_CHECKS_FAILED,
+  RESOURCE_BROWSER_BRANDS,
+])
+/** What that model adds to links. */
+const REFERENCE_TYPE = 'opentracing.ref_type'
 const SERVICES = [SERVICE_EXTENSION, SERVICE_RELAY, SERVICE_SERVER]
 /** A search that answers with too much is asked again for so many times fewer. */
 const FEWER = 4
@@ -26,7 +47,7 @@ export function createJaeger(endpoint: Endpoint): Reader {
     if (!body) return undefined
     weigh(body, 'json')
     const { result } = JSON.parse(new TextDecoder().decode(body))
-    return asTraces(result)
+    return restored(asTraces(result))
   }
 
   async function searchService(
@@ -78,5 +99,28 @@ export function createJaeger(endpoint: Endpoint): Reader {
         .sort((a, b) => b.startedAt - a.startedAt)
         .slice(0, limit)
     },
+  }
+}
+
+/** As it was before Jaeger's older model, in place. */
+function restored(data: TracesData): TracesData {
+  for (const { resource } of data.resourceSpans) resource?.attributes?.forEach(restoreList)
+  for (const span of spansOf(data)) {
+    span.attributes?.forEach(restoreList)
+    for (const link of span.links ?? []) {
+      if (link.attributes) link.attributes = link.attributes.filter(({ key }) => key !== REFERENCE_TYPE)
+    }
+  }
+  return data
+}
+
+function restoreList(attribute: KeyValue): void {
+  const { key, value } = attribute
+  if (!LISTS.has(key) || !value?.stringValue?.startsWith('[')) return
+  try {
+    const values: unknown[] = JSON.parse(value.stringValue)
+    attribute.value = { arrayValue: { values: values.map((item) => ({ stringValue: String(item) })) } }
+  } catch {
+    // A text that only begins like one.
   }
 }
