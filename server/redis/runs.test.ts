@@ -145,6 +145,27 @@ it('a server that leaves hands its runs to another, at once, and what it still s
   expect(await eventsOf(other)).toHaveLength(2)
 })
 
+it('many who end a run at once give it one end', async () => {
+  const [one, other] = [server(), server()]
+  const { run } = await one.begin(order())
+  await Promise.all([one, other, one, other].map((each) => each.stop(run, 'cancelled')))
+  expect(await client.xlen(`{pass-ats}:run:${RUN}:events`)).toBe(1)
+})
+
+it('a server that does not know yet that another has taken its run over is not heard', async () => {
+  const runs = server()
+  const { work, release, runs: taken } = held()
+  runs.workWith(work)
+  await runs.begin(order())
+  await expect.poll(() => taken.length).toBe(1)
+  await client.hincrby(`{pass-ats}:run:${RUN}`, 'attempt', 1)
+  release()
+  await expect.poll(() => taken[0]?.abort.signal.aborted).toBe(true)
+  const found = await runs.find(RUN)
+  expect(found?.end).toBeUndefined()
+  expect(await client.keys(`{pass-ats}:run:${RUN}:*`)).toEqual([`{pass-ats}:run:${RUN}:order`])
+})
+
 it('a run that every server leaves in the middle ends clearly, and may be posted again', async () => {
   await server().begin(order())
   for (let claims = 0; claims < 3; claims++) {
