@@ -41,7 +41,7 @@ export interface Stack {
   serviceKey: string
   /** Registers as a synthetic check, as `Authorization: Bearer` of POST /installs. */
   syntheticKey: string
-  /** What Prometheus reads. */
+  /** What Prometheus reads. Another server may have another port. */
   metricsUrls: { relay: string; server: string }
   relay: ChildProcess
   server: ChildProcess

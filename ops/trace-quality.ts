@@ -140,12 +140,17 @@ function faultsOfSpan(row: Row): string[] {
     else if (!isA(TYPES[key] ?? 'string', value)) faults.push(`${key} is no ${TYPES[key] ?? 'string'}`)
   }
   const type = attributes[names.ATTR_ERROR_TYPE]
-  if (status === 'error' && type === undefined) faults.push('it failed, and has no error.type')
-  if (status !== 'error' && type !== undefined) faults.push(`its error.type is ${type}, and its status ${status}`)
   const code = row.failureCode
-  // Who cancels has not failed; and what a server answers with 4xx is its caller's failure, not that span's.
-  const isTold = code === 'cancelled' || (what === 'HTTP server' && isCallersFault(attributes))
-  if (code !== undefined && status !== 'error' && !isTold) faults.push(`it has the code ${code}, and did not fail`)
+  // What a server answers with 4xx is its caller's failure: it says which, and its status stays unset (HTTP conventions).
+  const isCallers = what === 'HTTP server' && isRefusal(attributes)
+  if (status === 'error' && type === undefined) faults.push('it failed, and has no error.type')
+  if (status !== 'error' && type !== undefined && !isCallers) {
+    faults.push(`its error.type is ${type}, and its status ${status}`)
+  }
+  // Who cancels has not failed.
+  if (status !== 'error' && code !== undefined && code !== 'cancelled' && !isCallers) {
+    faults.push(`it has the code ${code}, and did not fail`)
+  }
   if (!row.hasEnd) faults.push('it has no end')
   for (const event of row.events) {
     if (!EVENTS.has(event.name)) faults.push(`the event ${event.name} is not listed`)
@@ -155,7 +160,7 @@ function faultsOfSpan(row: Row): string[] {
   return faults
 }
 
-function isCallersFault(attributes: Row['attributes']): boolean {
+function isRefusal(attributes: Row['attributes']): boolean {
   const status = Number(attributes[names.ATTR_HTTP_RESPONSE_STATUS_CODE])
   return status >= 400 && status < 500
 }

@@ -152,9 +152,9 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
   function fail(c: Context<Env>, span: Span | undefined, code: FailureCode, type: string): Response {
     const { status, message, advice } = FAILURES[code]
     failedHere(c, code)
-    span?.setAttribute(ATTR_FAILURE_CODE, code)
-    // An answer of 4xx is the caller's error, and none of a server's span (HTTP conventions, "Status").
-    if (status >= 500) span?.setAttribute(ATTR_ERROR_TYPE, type).setStatus({ code: SpanStatusCode.ERROR })
+    span?.setAttributes({ [ATTR_FAILURE_CODE]: code, [ATTR_ERROR_TYPE]: type })
+    // An answer of 4xx is the caller's error: the status stays unset (HTTP conventions, "Status").
+    if (status >= 500) span?.setStatus({ code: SpanStatusCode.ERROR })
     log.warn({ request_id: requestIdOf(c), failure: code, error_type: type }, 'request failed at the relay')
     return c.json({ error: { code, message, advice } } satisfies ErrorBody, status)
   }
