@@ -134,7 +134,10 @@ function newestHour(folder: string): string {
   return join(folder, hours.sort().at(-1) ?? '')
 }
 
-/** Every one that the server starts is stopped, as a process is that waits for a disk which is gone. */
+/**
+ * Every one that the server starts is stopped, as a process is that waits for a disk which is gone. Not before it is
+ * Tectonic: a process that starts another waits, in its one thread, for that to become what it was started as.
+ */
 function tectonicHung(): Chaos {
   let timer: ReturnType<typeof setInterval> | undefined
   return {
@@ -143,7 +146,7 @@ function tectonicHung(): Chaos {
       timer = setInterval(() => {
         for (const pid of descendantsOf(stack.server.pid ?? 0)) {
           try {
-            process.kill(pid, 'SIGSTOP')
+            if (isTectonic(pid)) process.kill(pid, 'SIGSTOP')
           } catch {
             // It has ended by itself.
           }
@@ -152,6 +155,12 @@ function tectonicHung(): Chaos {
     },
     end: () => clearInterval(timer),
   }
+}
+
+/** By its command line, which that of the sandbox around it has, too. */
+function isTectonic(pid: number): boolean {
+  const of = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  return of('comm').trim() !== 'bwrap' && of('cmdline').includes('tectonic')
 }
 
 function descendantsOf(pid: number): number[] {

@@ -15,7 +15,7 @@ import { insist } from './person.ts'
 import { pressGenerate } from './press-generate.ts'
 
 /** From one request of each kind to its next, milliseconds: half of two cores, for hours. */
-const EVERY_MS = { run: 1_500, compile: 5_000, spans: 200, visit: 10_000 }
+const EVERY_MS = { run: 1_500, compile: 5_000, spans: 200, visit: 3_000 }
 const SPANS_A_REQUEST = 64
 /** Longest that somebody insists on one run. */
 const PATIENCE_MS = 60_000

@@ -35,14 +35,14 @@ import { LOOP_WATCH } from './watched-loop.ts'
 
 const CHECKS = fileURLToPath(new URL('../ops/synthetics/main.ts', import.meta.url))
 const MINUTE_MS = 60_000
-/** Of the time, before anything is measured: caches fill, and what is killed is killed then. Memory of the dead tells nothing. */
+/** Of the time, before anything is measured: in its first half processes are killed, in its second caches fill again. */
 const WARM_UP = 1 / 3
 /** By the relay's clock, in the whole time: its files go by hours, and none would in one. */
 const RELAY_HOURS = 40
 const MAX_STORE_BYTES = 64 * 1024 ** 2
 const STORE = {
-  RELAY_RETENTION_HOURS: '4',
-  RELAY_KEPT_HOURS: '6',
+  RELAY_RETENTION_HOURS: '6',
+  RELAY_KEPT_HOURS: '8',
   RELAY_STORE_MAX_BYTES: String(MAX_STORE_BYTES),
 }
 /** Short, so that what is silent is given up within its fault. */
@@ -96,7 +96,8 @@ export async function benchSoak(minutes: number): Promise<Measured> {
     const clock = setInterval(tick, wholeMs / RELAY_HOURS)
     const happened: Happened[] = []
     const faults = faultsAround({ model, backend, entrance, between })
-    await inTurn([...kills(stack), ...faults, ...kills(stack)], wholeMs * WARM_UP, happened)
+    await inTurn([...kills(stack), ...faults.slice(0, 4)], (wholeMs * WARM_UP) / 2, happened)
+    await inTurn(faults, (wholeMs * WARM_UP) / 2, happened)
     const [relay, server] = [stack.relay, stack.server]
     // Those of a server that was killed stay for an hour.
     const orphaned = await jobsIn(temporary)
