@@ -73,8 +73,6 @@ export async function startGround(chromium: string): Promise<Ground> {
       ...{ LLM_BASE_URL: `${wires['server to model'].url}/v1`, LLM_MODEL: 'm-1' },
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${wires['relay to backend'].url}/v1/traces`,
     },
-    // They are not this stack's to remove while they are mounted.
-    afterwards: async () => {},
   })
   const entrance = await wireTo(stack.relayUrl)
   const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/short.json', import.meta.url), 'utf8'))
