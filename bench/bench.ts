@@ -11,6 +11,7 @@ import { benchAlerts } from './alerts.ts'
 import { benchCardinality } from './cardinality.ts'
 import { benchChaos } from './chaos.ts'
 import { benchCompile } from './compile.ts'
+import { benchConsole } from './console.ts'
 import { benchCrash } from './crash.ts'
 import { benchIdle } from './idle.ts'
 import { benchIngest } from './ingest.ts'
@@ -83,6 +84,12 @@ const BENCHES: Record<string, { about: string; run: (runs: number) => Promise<Me
   'look-up': {
     about: 'look-ups among millions of spans (--runs says how many) while more come in and hours begin and go',
     run: benchLookUp,
+    runs: 5,
+  },
+  console: {
+    about:
+      'look-ups among millions of spans (--runs says how many) in Chromium and by curl; first paint of large traces',
+    run: benchConsole,
     runs: 5,
   },
   outage: {

@@ -35,9 +35,12 @@ export interface Journey {
   trace(run: Pick<RunState, 'id'>, relayUrl?: string): Promise<Waterfall>
 }
 
+/** Where the console's links to runbooks lead. */
+export const RUNBOOKS = 'https://runbooks.example/alerts'
+
 /** A second stack with other settings, e.g. with a model's endpoint or without Tectonic. Stop it in the test. */
 export function anotherStack(env: Record<string, string>, toolchain = toolchainPath()): Promise<Stack> {
-  return startTemporaryStack({ toolchainPath: toolchain, env })
+  return startTemporaryStack({ toolchainPath: toolchain, env: { RELAY_RUNBOOKS: RUNBOOKS, ...env } })
 }
 
 export async function bundledProfile(name: ProfileName): Promise<Record<string, unknown>> {

@@ -31,10 +31,11 @@ export interface RunClient {
   renew(): Promise<void>
 }
 
-/** Registers at the relay. */
-export async function newRunClient(relayUrl: string): Promise<RunClient> {
+/** Registers at the relay; with the key of a synthetic check as one. */
+export async function newRunClient(relayUrl: string, syntheticKey?: string): Promise<RunClient> {
+  const headers = syntheticKey === undefined ? {} : { headers: { authorization: `Bearer ${syntheticKey}` } }
   const ask = async (path: string, body: string | null): Promise<InstallAccess> => {
-    const response = await fetch(relayUrl + path, { method: 'POST', body })
+    const response = await fetch(relayUrl + path, { method: 'POST', body, ...headers })
     if (!response.ok) throw new Refused(path, response.status, await response.text())
     return response.json()
   }

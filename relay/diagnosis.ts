@@ -91,6 +91,7 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'The server did not understand what the extension sent: the extension is usually older than the server.',
     tell: 'Please update the extension (or remove it and add it again; your profile can be exported in its options first), then try again.',
     wake: 'if_many',
+    runbook: 'objectives.md#runsfail',
   },
   not_allowed: {
     meaning:
@@ -159,6 +160,7 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'The model’s answer was not usable, also at the second try.',
     tell: AGAIN,
     wake: 'if_many',
+    runbook: 'objectives.md#runsfail',
   },
   unsupported_character: {
     meaning: 'The profile has a character that none of our fonts has. The popup names it; we do not record it.',
@@ -221,6 +223,7 @@ export const FAILURE_ENTRIES: { [code: string]: Entry } = {
     meaning: 'The run was cut off before it finished: the browser, its worker or the server was restarted.',
     tell: 'The run was interrupted before it finished. Nothing of yours is lost: please press Generate again.',
     wake: 'if_many',
+    runbook: 'objectives.md#runsfail',
   },
   cancelled: {
     meaning: 'The person cancelled the run. Nothing failed.',

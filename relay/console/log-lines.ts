@@ -24,7 +24,7 @@ export function logView({ lines, waterfall }: View): Html {
 <thead><tr><th scope="col">At</th><th scope="col">Service</th><th scope="col">Level</th><th scope="col">What</th></tr></thead>
 <tbody>${lines.map(
     ({ at, service, level, message, fields }) => html`<tr class="${level}">
-<td class="at"><time datetime="${timeOf(at)}" title="${timeOf(at)}">${formatMs(at - originMs)}</time></td><td>${shortService(service)}</td><td>${level}</td><td>${shown(message)} ${Object.entries(fields).map(([key, value]) => html`<span class="field">${key} <code>${shown(String(value))}</code></span> `)}</td></tr>`,
+<td class="at"><time datetime="${timeOf(at)}" title="${timeOf(at)}">${formatMs(at - originMs)}</time></td><td>${shortService(service)}</td><td>${level}</td><td>${shown(message)} ${Object.entries(fields).map(([key, value]) => html`<span class="pair">${key} <code>${shown(String(value))}</code></span> `)}</td></tr>`,
   )}</tbody>
 </table></div>`
 }

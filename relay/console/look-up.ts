@@ -65,7 +65,7 @@ function listedRun({ traceId, at, summary }: ListedRun, stay: Stay | undefined, 
   const state = summary?.truncated
     ? html`<span class="state">too large</span> <span class="what hint">Open it to see what became of it.</span> <span class="took"></span>`
     : summary
-      ? html`<span class="state ${summary.state}"><span aria-hidden="true">${icon}</span> ${word}</span> <span class="what">${summary.step ? html`at “${summary.step}”` : ''}${summary.code ? html` <code>${summary.code}</code>` : ''}</span> <span class="took">${formatMs(summary.durationMs)}</span>`
+      ? html`<span class="state ${summary.state}"><span aria-hidden="true">${icon}</span> ${word}</span> <span class="what">${summary.step ? html`at “${summary.step}”` : ''}${summary.code ? html` <code>${summary.code}</code>` : ''}${summary.state === 'open' ? summary.sentence.replace(/(?<=\.) .*/s, '') : ''}</span> <span class="took">${formatMs(summary.durationMs)}</span>`
       : html`<span class="state">not read yet</span> <span class="what"></span> <span class="took"></span>`
   return html`<li><a href="/support/${traceId}"><code>${traceId}</code></a> ${state} <span class="when">${moment(at, nowMs)}${stay ? html` · ${stayTime(stay, nowMs)}` : ''}</span></li>`
 }

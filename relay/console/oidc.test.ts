@@ -1,5 +1,11 @@
-import { expect, onTestFinished, test } from 'vitest'
-import { type Account, CLIENT_ID, CLIENT_SECRET, startOidcProvider } from '../../fixtures/oidc/provider.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  type Account,
+  CLIENT_ID,
+  CLIENT_SECRET,
+  type OidcProvider,
+  startOidcProvider,
+} from '../../fixtures/oidc/provider.ts'
 import { sampleRequest, sampleSpan, TRACE_ID, temporaryStore } from '../sample-run.ts'
 import { createOidc, type OidcConfig } from './oidc.ts'
 import { consoleOf, put } from './sample-console.ts'
@@ -10,11 +16,16 @@ const ADA: Account = {
   claims: { email: 'ada@example.com', email_verified: true, groups: ['support', 'choir'] },
 }
 
+let provider: OidcProvider
+beforeAll(async () => {
+  provider = await startOidcProvider(REDIRECT)
+})
+afterAll(() => provider.close())
+
 /** A console whose staff come from a provider; `of` instead of some settings. */
 async function consoleWithProvider(of: Partial<OidcConfig> = {}, now: () => number = Date.now) {
-  const provider = await startOidcProvider(REDIRECT)
-  onTestFinished(() => provider.close())
   provider.account = ADA
+  provider.requests.length = 0
   const config: OidcConfig = {
     ...{ issuer: provider.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, redirectUrl: REDIRECT },
     ...{ name: 'Example', scope: 'openid email groups', groupsClaim: 'groups' },
@@ -37,7 +48,7 @@ async function consoleWithProvider(of: Partial<OidcConfig> = {}, now: () => numb
     const { url, cookie } = await begin(to)
     return come(await throughProvider(url), cookie)
   }
-  return { ...console, provider, begin, come, signInThere: signIn }
+  return { ...console, begin, come, signInThere: signIn }
 }
 
 const cookieOf = (response: Response, name = 'pass-support-oidc') =>
@@ -64,7 +75,7 @@ async function throughProvider(url: string): Promise<string> {
 }
 
 test('The way there asks for a code with PKCE, state and nonce, and puts nothing of it where a script reads it', async () => {
-  const { begin, provider } = await consoleWithProvider()
+  const { begin } = await consoleWithProvider()
   const { response, url, cookie } = await begin(`/support/${TRACE_ID}`)
   expect(response.status).toBe(303)
   const asked = new URL(url)
@@ -104,7 +115,7 @@ test('Who comes back has a session, is led to where they wanted to be, and is on
   expect(JSON.stringify(lines)).not.toMatch(/ada|example/)
 })
 
-test.each([
+test.each<[string, Partial<OidcConfig['allowed']>, Account['claims'], number]>([
   ['an address of the domain', { domains: ['example.com'] }, {}, 200],
   ['an address of another domain', { domains: ['example.com'] }, { email: 'eve@example.com.evil.example' }, 403],
   ['a domain within the name', { domains: ['example.com'] }, { email: '"ada@example.com"@evil.example' }, 403],
@@ -115,19 +126,16 @@ test.each([
   ['one group, and not a list', { groups: ['support'] }, { groups: 'support' }, 200],
   ['a subject', { subjects: ['248289761001'] }, { email: undefined, groups: undefined }, 200],
   ['nothing that is asked for', { groups: ['admins'], subjects: ['1'] }, {}, 403],
-] satisfies [string, Partial<OidcConfig['allowed']>, object, number][])(
-  'Who may sign in is by configuration: %s',
-  async (_, allowed, claims, status) => {
-    const { signInThere, provider } = await consoleWithProvider({
-      allowed: { domains: [], groups: [], subjects: [], ...allowed },
-    })
-    provider.account = { sub: ADA.sub, claims: { ...ADA.claims, ...claims } }
-    const answer = await signInThere()
-    expect(answer.status).toBe(status)
-    expect(cookieOf(answer, 'pass-support') !== '').toBe(status === 200)
-    if (status === 403) expect(await answer.text()).toContain('may not look at runs here')
-  },
-)
+])('Who may sign in is by configuration: %s', async (_, allowed, claims, status) => {
+  const { signInThere } = await consoleWithProvider({
+    allowed: { domains: [], groups: [], subjects: [], ...allowed },
+  })
+  provider.account = { sub: ADA.sub, claims: { ...ADA.claims, ...claims } }
+  const answer = await signInThere()
+  expect(answer.status).toBe(status)
+  expect(cookieOf(answer, 'pass-support') !== '').toBe(status === 200)
+  if (status === 403) expect(await answer.text()).toContain('may not look at runs here')
+})
 
 test('What does not belong to this browser, or was used before, signs nobody in', async () => {
   let now = Date.now()
@@ -169,7 +177,7 @@ test('A code that was asked for with another verifier is worth nothing', async (
 })
 
 test('Who says no there is told so here', async () => {
-  const { provider, signInThere } = await consoleWithProvider()
+  const { signInThere } = await consoleWithProvider()
   provider.account = undefined
   const answer = await signInThere()
   expect(answer.status).toBe(401)
@@ -177,7 +185,7 @@ test('Who says no there is told so here', async () => {
 })
 
 test('After ten that failed an address has to wait, for tokens too', async () => {
-  const { come, post, provider } = await consoleWithProvider()
+  const { come, post } = await consoleWithProvider()
   for (let n = 0; n < 10; n++) expect((await come('?code=x&state=y', '')).status).toBe(400)
   const late = await come('?code=x&state=y', '')
   expect([late.status, Number(late.headers.get('retry-after')) > 800]).toEqual([429, true])
@@ -185,9 +193,8 @@ test('After ten that failed an address has to wait, for tokens too', async () =>
   expect(provider.requests, 'and nothing was asked of the provider').toEqual([])
 })
 
-test('With the provider away tokens sign in as ever, and its return is noticed', async () => {
-  const { begin, post, provider, get, signIn } = await consoleWithProvider({ issuer: 'http://localhost:1' })
-  expect(provider.requests).toEqual([])
+test('With the provider away tokens sign in as ever', async () => {
+  const { begin, post, get, signIn } = await consoleWithProvider({ issuer: 'http://localhost:1' })
   const { response } = await begin()
   expect(response.status).toBe(503)
   expect(await response.text()).toContain('not answering')

@@ -46,7 +46,9 @@ export interface TracePage {
 export function tracePage(view: TracePage): Html {
   const { traceId, waterfall, diagnosis, stay, session, nowMs, truncated, live, links } = view
   const { rows, originNs, totalMs, versions } = waterfall
-  const { state, sentence, advice, code, entry, findings } = diagnosis
+  const { state, sentence, advice, code, entry } = diagnosis
+  // What is the diagnosis is not unusual besides.
+  const findings = diagnosis.findings.filter((finding) => finding !== entry.meaning)
   const { icon, word } = STATES[state]
   return page(
     { title: `${word}: ${traceId.slice(0, 8)}`, session, live },

@@ -23,7 +23,13 @@ export async function obedientTectonic(closing: (() => unknown)[]) {
     script,
     `#!/bin/sh
 read -r mode < '${mode}'
-[ "$mode" = crash ] && kill -SEGV $$
+case $mode in
+  # As the kernel does it: for a fault, for want of memory, at the bound of processor time, at that of a file's size.
+  crash) kill -SEGV $$ ;;
+  memory) kill -KILL $$ ;;
+  time) kill -XCPU $$ ;;
+  size) kill -XFSZ $$ ;;
+esac
 ${real.map((part) => `'${part}'`).join(' ')} "$@" || exit $?
 if [ "$mode" = damage ]; then
   while [ "$#" -gt 0 ]; do [ "$1" = --outdir ] && out=$2; shift; done
@@ -32,9 +38,9 @@ fi
 `,
   )
   await chmod(script, 0o755)
-  const does = (what: 'work' | 'crash' | 'damage') => writeFile(mode, `${what}\n`)
+  const does = (what: 'work' | 'crash' | 'memory' | 'time' | 'size' | 'damage') => writeFile(mode, `${what}\n`)
   await does('work')
   const path = join(folder, 'toolchain.json')
   await writeFile(path, JSON.stringify({ ...rest, formats: join(folder, 'formats'), tectonic: script }))
-  return { toolchainPath: path, does }
+  return { toolchainPath: path, program: script, does }
 }
