@@ -4,10 +4,12 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type Browser, test as base, chromium, expect, type Page } from '@playwright/test'
 import type { AxeResults } from 'axe-core'
+import { CLIENT_ID, CLIENT_SECRET, startOidcProvider } from '../fixtures/oidc/provider.ts'
 import * as names from '../names.ts'
+import { freePort } from '../ops/free-port.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
-import type { Stack } from '../ops/stack.ts'
+import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import { asSupport, signInLink } from '../ops/support.ts'
 import { anotherStack } from './journey.ts'
 
@@ -154,6 +156,8 @@ test('By keyboard: past the header, the words for the person are copied, and a s
   await expect(page.getByText('Skip to the content')).toBeFocused()
   await page.keyboard.press('Enter')
   await page.keyboard.press('Tab')
+  await expect(page.getByRole('link', { name: 'Runbook' })).toBeFocused()
+  await page.keyboard.press('Tab')
   await expect(page.getByRole('button', { name: 'Copy', exact: true })).toBeFocused()
   await page.keyboard.press('Enter')
   await expect(page.locator('#announcement')).toHaveText('Copied')
@@ -216,4 +220,40 @@ test('Without JavaScript staff sign in, find a run, read it, keep it and sign ou
   await page.goto(link)
   await expect(page.getByRole('alert')).toContainText('used already')
   await context.close()
+})
+
+test('Staff sign in with an account of another site, without JavaScript too, and are where they wanted to be', async ({
+  chromium_: browser,
+}) => {
+  // The provider knows where to send people back to before there is a relay.
+  const relayPort = await freePort()
+  const returnUrl = `http://127.0.0.1:${relayPort}/support/oidc/return`
+  const provider = await startOidcProvider(returnUrl)
+  provider.account = { sub: '248289761001', claims: { email: 'ada@example.com', email_verified: true } }
+  const env = {
+    ...{ RELAY_OIDC_ISSUER: provider.issuer, RELAY_OIDC_REDIRECT_URL: returnUrl },
+    ...{ RELAY_OIDC_CLIENT_ID: CLIENT_ID, RELAY_OIDC_CLIENT_SECRET: CLIENT_SECRET },
+    ...{ RELAY_OIDC_ALLOW: 'domain:example.com', RELAY_OIDC_NAME: 'Example' },
+    ...{ RELAY_METRICS_PORT: '0', SERVER_METRICS_PORT: '0' },
+  }
+  const stack = await startTemporaryStack({ toolchainPath: '', relayPort, env })
+  try {
+    for (const javaScriptEnabled of [true, false]) {
+      const context = await browser.newContext({ javaScriptEnabled })
+      const page = await context.newPage()
+      const wanted = `${stack.relayUrl}/support?outcome=failed`
+      await page.goto(wanted)
+      if (javaScriptEnabled) await expectAccessible(page)
+      await page.getByRole('link', { name: 'Sign in with Example' }).click()
+      // What another site has begun brings no strict cookie along: a redirect back would end where it began.
+      await page.waitForURL(wanted)
+      await expect(page.getByRole('button', { name: 'Sign out ada@example.com' })).toBeVisible()
+      await page.reload()
+      await expect(page.locator('h1')).toHaveText('What happened to a run?')
+      await context.close()
+    }
+  } finally {
+    await stack.stop()
+    await provider.close()
+  }
 })
