@@ -268,6 +268,7 @@ test('Spans that are still arriving make a page that follows the run, until its 
   const { store, page } = await consoleWith(sampleRequest([sampleSpan(id(2), { parentSpanId: ROOT })], SERVICE_SERVER))
   const going = await page(`/support/${TRACE_ID}`)
   expect(going.heading).toContain(SHAPES.running.meaning)
+  expect(going.document.querySelector('.findings'), 'what is still to come is not missing').toBeNull()
   expect(going.document.querySelector('[data-live]')?.getAttribute('data-live')).toBe(`/support/${TRACE_ID}/events`)
   expect(going.document.querySelector('noscript meta')?.getAttribute('http-equiv')).toBe('refresh')
   await take(store, sampleRequest([root()]))

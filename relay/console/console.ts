@@ -1,5 +1,4 @@
 /** Look-ups: the support console, and the same trace as OTLP JSON. Staff only, and every look is recorded. */
-import { readFileSync } from 'node:fs'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Logbook } from '../logbook.ts'
@@ -7,6 +6,7 @@ import type { Match } from '../store/look-up.ts'
 import type { Stay } from '../store/retention.ts'
 import type { Traces } from '../store/traces.ts'
 import { StoreUnavailable } from '../store/writer-thread.ts'
+import { KEPT, SCRIPT, STYLE } from './assets.ts'
 import { auditPage } from './audit-page.ts'
 import { diagnose } from './diagnosis.ts'
 import { createGate, type Gate, visitorOf } from './gate.ts'
@@ -48,8 +48,6 @@ const UNKNOWN = 'No run with this ID is here. Runs are kept for a limited time.'
 /** The routes below /support, and /api/traces/{id}. */
 export function createConsole(parts: Console): Hono {
   const { store, book, flushSpans, audit, links, runbooks, now } = parts
-  const asset = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
-  const [css, js] = [asset('./console.css'), asset('./client.js')]
   const { routes, onlyStaff, onlyOwnForms } = createGate(parts)
   const live = createLive(parts)
   const summaries = createSummaries(store, now)
@@ -102,8 +100,8 @@ export function createConsole(parts: Console): Hono {
   return new Hono()
     .use('/support/*', headers, uncached)
     .use('/api/traces/*', headers, uncached)
-    .get('/support/console.css', (c) => c.body(css, 200, { 'content-type': 'text/css; charset=utf-8' }))
-    .get('/support/console.js', (c) => c.body(js, 200, { 'content-type': 'text/javascript; charset=utf-8' }))
+    .get(STYLE.path, (c) => c.body(STYLE.body, 200, { 'content-type': STYLE.type, 'cache-control': KEPT }))
+    .get(SCRIPT.path, (c) => c.body(SCRIPT.body, 200, { 'content-type': SCRIPT.type, 'cache-control': KEPT }))
     .route('/', routes)
     .get('/support', onlyStaff, async (c) => {
       const input = c.req.query('id')
@@ -190,5 +188,5 @@ const headers = secureHeaders({
 
 const uncached: MiddlewareHandler = async (c, next) => {
   await next()
-  c.res.headers.set('cache-control', 'no-store')
+  if (c.res.headers.get('cache-control') !== KEPT) c.res.headers.set('cache-control', 'no-store')
 }

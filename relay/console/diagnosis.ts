@@ -47,7 +47,13 @@ export function diagnose(waterfall: Waterfall, { arriving, truncated }: Circumst
   const died = root?.events.some(({ name }) => name === EVENT_WORKER_TERMINATED) ?? false
   const resumes = Number(root?.attributes[ATTR_WORKER_RESUMES] ?? 0)
   if (died && resumes > 0) findings.unshift(SHAPES.worker_resumed.meaning)
-  return { ...outcome(rows, root, { arriving, died: died && resumes === 0 }), findings }
+  const told = outcome(rows, root, { arriving, died: died && resumes === 0 })
+  return { ...told, findings: told.state === 'running' ? findings.filter((finding) => !isToCome(finding)) : findings }
+}
+
+/** What is not here while a run goes on is not missing. */
+function isToCome(finding: string): boolean {
+  return finding === SHAPES.browser_missing.meaning || finding.startsWith(SHAPES.partial.meaning.slice(0, -1))
 }
 
 function outcome(

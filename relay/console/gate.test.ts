@@ -74,6 +74,15 @@ test('Without a session nothing tells of a trace: no page, no API, no asset, by 
   }
 })
 
+test('Pages are kept by no browser, and what they are drawn with is, under an address of its own', async () => {
+  const { get, page } = await consoleWith(run)
+  const { response, document } = await page(`/support/${TRACE_ID}`)
+  expect(response.headers.get('cache-control')).toBe('no-store')
+  const style = document.querySelector('link[rel=stylesheet]')?.getAttribute('href') ?? ''
+  expect(style).toMatch(/^\/support\/console\.css\?v=[0-9a-f]{12}$/)
+  expect((await get(style, {})).headers.get('cache-control')).toContain('immutable')
+})
+
 test('An ID that is here and one that is not are answered alike without a session', async () => {
   const { app } = await consoleWith(run)
   const answers = ['/support/', '/api/traces/'].map(async (path) => {

@@ -2,6 +2,7 @@
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import type { Stay } from '../store/retention.ts'
+import { SCRIPT, STYLE } from './assets.ts'
 import type { Session } from './staff.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
@@ -29,8 +30,8 @@ export function page({ title, session, live, next }: Frame, main: Html): Html {
 <meta name="color-scheme" content="light dark">
 <title>${title} – PASS ATS support</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/support/console.css">
-<script src="/support/console.js" type="module"></script>
+<link rel="stylesheet" href="${STYLE.url}">
+<script src="${SCRIPT.url}" type="module"></script>
 ${live ? html`<noscript><meta http-equiv="refresh" content="${RELOAD_S}"></noscript>` : ''}${next ? html`<meta http-equiv="refresh" content="0; url=${next}">` : ''}
 </head>
 <body>
