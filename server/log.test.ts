@@ -56,8 +56,7 @@ it('every line about a request or a run has their IDs, a request one line at eac
     const tex = '\\documentclass{article}\\begin{document}Acmeous\\end{document}'
     await (await fetch(`${stack.relayUrl}/compile`, { method: 'POST', body: tex, headers })).arrayBuffer()
 
-    const [relay, server] = [await read('relay'), await read('server')]
-    const answered = (all: typeof relay) =>
+    const answered = (all: Record<string, unknown>[]) =>
       all
         .filter(({ msg }) => msg === 'request answered')
         .map(({ method, route, status }) => `${method} ${route} ${status}`)
@@ -69,8 +68,10 @@ it('every line about a request or a run has their IDs, a request one line at eac
       'POST /compile 200',
       'POST /generate 202',
     ]
-    expect(answered(server)).toEqual(requests)
-    expect(answered(relay)).toEqual(requests)
+    // A line is written when the answer is on its way, which the caller may have before.
+    await expect.poll(async () => answered(await read('server'))).toEqual(requests)
+    await expect.poll(async () => answered(await read('relay'))).toEqual(requests)
+    const [relay, server] = [await read('relay'), await read('server')]
     const stages = server.filter(({ msg }) => msg === 'stage ended')
     expect(stages.map(({ stage, outcome }) => `${stage} ${outcome}`)).toEqual(
       ['llm', 'latex', 'compile', 'validate', 'compile'].map((stage) => `${stage} ok`),
