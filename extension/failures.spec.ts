@@ -429,8 +429,10 @@ test.describe('a stack', () => {
   test.beforeAll(async () => {
     endpoint = await startOpenAiEndpoint('silent')
     const model = { LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1' }
+    // Without tokens left rules would choose, and runs that are to wait for the model would end.
+    const tokens = { LLM_DAILY_TOKENS_INSTALL: '1000000000', LLM_DAILY_TOKENS_OVERALL: '1000000000' }
     // An install has one run in the hour here: the one that is turned away, or the one after it.
-    stack = await anotherStack({ ...model, RELAY_QUOTA_INSTALL: 'runs=1' })
+    stack = await anotherStack({ ...model, ...tokens, RELAY_QUOTA_INSTALL: 'runs=1' })
   })
   test.afterAll(async () => {
     await stack.stop()

@@ -184,8 +184,10 @@ function faultsOfNesting(row: Row, parent: Row | undefined): string[] {
   if (early > CLOCK_SLACK_MS) faults.push(`${nested} begins ${early.toFixed(0)} ms before it`)
   // Who called it died, and its span ends at the last sign of life; the call went on.
   if (parent.attributes[names.ATTR_ERROR_TYPE] === 'service_worker_terminated') return faults
-  // Whoever cancels does not wait until all the others have let go.
-  if (parent.failureCode === 'cancelled') return faults
+  // Whoever cancels, or gives up, does not wait until all the others have let go.
+  if (parent.failureCode === 'cancelled' || parent.failureCode === 'interrupted') return faults
+  // Programs name no span that waits for the run: then the request is the parent, which has ended with its 202.
+  if (parent.kind === 'server' && SPANS.has(row.name) && row.service === parent.service) return faults
   const late = row.startMs + row.durationMs - parent.startMs - parent.durationMs
   const slack = row.service === names.SERVICE_EXTENSION ? CLOCK_SLACK_MS : HANDOVER_SLACK_MS
   if (late > slack) faults.push(`${nested} ends ${late.toFixed(0)} ms after it`)
