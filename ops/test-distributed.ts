@@ -1,18 +1,14 @@
 /** `npm run test:distributed`: the tests that need the engines of more than one machine, after setting up those that it can. */
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findRedis } from './setup/redis.ts'
 import { setUpToolchain } from './setup/toolchain.ts'
 import { findCollector, findJaeger, findTelemetrygen } from './setup/tracing-engines.ts'
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+import { runTool } from './tool.ts'
 
 /** What the tests need, by the name under which it is missed. */
 const ENGINES: Record<string, (progress: Progress) => Promise<unknown>> = {
@@ -39,9 +35,8 @@ try {
       missing.push(name)
     })
   }
-  const code = await run('vitest', ['run', '--config', 'vitest.distributed.config.ts', ...process.argv.slice(2)], {
-    MISSING_ENGINES: missing.join(','),
-  })
+  const command = ['vitest', 'run', '--config', 'vitest.distributed.config.ts', ...process.argv.slice(2)]
+  const code = await runTool(command, { TMPDIR: scratch, MISSING_ENGINES: missing.join(',') })
   if (missing.length > 0) console.log(`\nNot tested, for want of an engine: ${missing.join(', ')}.`)
   process.exitCode = code
 } catch (error) {
@@ -51,21 +46,4 @@ try {
 } finally {
   forget()
   await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
-}
-
-async function run(tool: string, args: string[], env: Record<string, string>): Promise<number> {
-  const running = spawn(join(ROOT, 'node_modules', '.bin', tool), args, {
-    cwd: ROOT,
-    stdio: 'inherit',
-    env: { ...process.env, TMPDIR: scratch, ...env },
-  })
-  const exited = once(running, 'exit')
-  const forget = closeOnSignal(() => {
-    running.kill('SIGTERM')
-    return exited
-  })
-  const [code] = (await exited) as [number | null]
-  forget()
-  if (isClosing()) await new Promise(() => {}) // no verdict: the process is about to end
-  return code ?? 1
 }

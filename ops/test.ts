@@ -1,8 +1,6 @@
 /** `npm test`: sets up what is missing, runs every check, and ends with a summary. */
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,14 +14,14 @@ import { findPrometheus } from './setup/prometheus.ts'
 import { findRedis } from './setup/redis.ts'
 import { findPdftotext, setUpToolchain } from './setup/toolchain.ts'
 import { duration } from './terminal-waterfall.ts'
+import { type Report, readPlaywrightReport, readVitestReport } from './test-report.ts'
+import { runTool } from './tool.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
-interface Outcome {
+interface Outcome extends Report {
   name: string
   ok: boolean
-  passed: number
-  failed: number
   ms: number
 }
 
@@ -66,13 +64,13 @@ async function test() {
       'Unit and integration',
       ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${unit}`],
       {},
-      () => countVitest(unit),
+      () => readVitestReport(unit, ROOT),
     ),
     await check(
       'Browser',
       ['playwright', 'test'],
       { CHROMIUM_PATH: chromium, FIREFOX_PATH: firefox, TEST_SUMMARY: browser },
-      () => countPlaywright(browser),
+      () => readPlaywrightReport(browser),
     ),
   ]
   console.log('\nSummary\n')
@@ -80,62 +78,30 @@ async function test() {
     const counts = `${passed} passed${failed > 0 ? `, ${failed} failed` : ''}`
     console.log(`  ${ok ? '✓' : '✗'} ${name.padEnd(24)}${counts.padEnd(28)}${duration(ms).padStart(8)}`)
   }
+  // Once more and last: what went wrong is a thousand lines further up, and may be cut from a log.
+  const failures = outcomes.flatMap(({ failures }) => failures)
+  if (failures.length > 0) console.log(`\nFailed\n\n${failures.map((failure) => `  ✗ ${failure}`).join('\n')}`)
   const total = (key: 'passed' | 'failed') => outcomes.reduce((sum, outcome) => sum + outcome[key], 0)
   console.log(`\n${total('passed')} passed, ${total('failed')} failed`)
   if (outcomes.some(({ ok }) => !ok)) process.exitCode = 1
 }
 
-/** Runs one tool in the person's terminal. Without `count` it counts as one test. */
+/** Runs one tool in the person's terminal. Without `report` it counts as one test. */
 async function check(
   name: string,
-  [tool = '', ...args]: string[],
+  command: string[],
   env: Record<string, string> = {},
-  count?: () => Promise<{ passed: number; failed: number }>,
+  report?: () => Promise<Report>,
 ): Promise<Outcome> {
   console.log(`\n${name}\n`)
   const started = performance.now()
-  const running = spawn(join(ROOT, 'node_modules', '.bin', tool), args, {
-    cwd: ROOT,
-    stdio: 'inherit',
-    env: { ...process.env, TMPDIR: scratch, ...env },
-  })
-  const exited = once(running, 'exit')
-  const forget = closeOnSignal(() => {
-    // A terminal's Ctrl-C has reached it already; it cleans up after itself.
-    running.kill('SIGTERM')
-    return exited
-  })
-  const [code] = (await exited) as [number | null]
-  forget()
-  if (isClosing()) await new Promise(() => {}) // no summary: the process is about to end
-  const counted = await (count?.() ?? { passed: Number(code === 0), failed: Number(code !== 0) })
+  const code = await runTool(command, { TMPDIR: scratch, ...env })
+  const { passed, failed, failures } = (await report?.()) ?? {
+    passed: Number(code === 0),
+    failed: Number(code !== 0),
+    failures: [],
+  }
   // A tool that fails without a failed test, or runs none, has failed all the same.
-  const ok = code === 0 && counted.failed === 0 && counted.passed > 0
-  return {
-    name,
-    ok,
-    passed: counted.passed,
-    failed: Math.max(counted.failed, Number(!ok)),
-    ms: performance.now() - started,
-  }
-}
-
-async function countVitest(path: string) {
-  const report = await readReport<{ numPassedTests: number; numFailedTests: number }>(path)
-  return { passed: report?.numPassedTests ?? 0, failed: report?.numFailedTests ?? 0 }
-}
-
-async function countPlaywright(path: string) {
-  const report = await readReport<{ stats: { expected: number; unexpected: number; flaky: number } }>(path)
-  const { expected = 0, unexpected = 0, flaky = 0 } = report?.stats ?? {}
-  return { passed: expected, failed: unexpected + flaky }
-}
-
-/** Undefined when the tool died before it could write one. */
-async function readReport<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as T
-  } catch {
-    return undefined
-  }
+  const ok = code === 0 && failed === 0 && passed > 0
+  return { name, ok, passed, failed: Math.max(failed, Number(!ok)), failures, ms: performance.now() - started }
 }
