@@ -34,7 +34,10 @@ export interface Cutting {
   onUnreadable: (error: unknown, spans: number) => void
 }
 
-/** Everything that is due after a cursor, in order, at least one part a batch but for the last. */
+/**
+ * Everything that is due after a cursor, in order. A batch is not held back for what only comes while it is put together:
+ * where that never ends, nothing would be sent before a whole batch is full, and its hours may be gone by then.
+ */
 export async function* batchesAfter(store: Store, after: Cursor, cutting: Cutting): AsyncGenerator<Batch> {
   let batch: Batch = { encoding: 'protobuf', parts: [], cursor: undefined }
   let bytes = 0
@@ -60,6 +63,12 @@ export async function* batchesAfter(store: Store, after: Cursor, cutting: Cuttin
         bytes += part.body.length
       }
       batch.cursor = group.cursor
+    }
+    // Short of what was asked for: these were the newest, of this file at least.
+    if (entries.length < ENTRIES) {
+      yield batch
+      batch = { encoding: 'protobuf', parts: [], cursor: undefined }
+      bytes = 0
     }
   }
   if (batch.cursor) yield batch

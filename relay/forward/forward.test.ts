@@ -110,6 +110,36 @@ const send = ({ accept }: Relay, spans: OtlpSpan[], encoding: Encoding = 'json')
   accept({ bytes: encode(sampleRequest(spans), encoding), encoding, gzipped: false })
 const id = (n: number) => `00f067aa0ba902b${n}`
 
+test('What is due is sent although there is always something newer', async () => {
+  const path = temporaryPath()
+  const sink = await startSink()
+  const filled = openStore(path, TERMS)
+  const accept = createAccept(filled, () => {})
+  for (const n of [1, 2, 3, 4]) {
+    const bytes = encode(sampleRequest([sampleSpan(id(n), failed)]), 'json')
+    await accept({ bytes, encoding: 'json', gzipped: false })
+  }
+  await filled.close()
+  const store = openStore(path, TERMS, { destination: sink.url })
+  // Each comes when the one before it has just been read.
+  const trickling: Store = { ...store, entriesAfter: (cursor) => store.entriesAfter(cursor, 1) }
+  const route = {
+    url: sink.url,
+    headers: {},
+    protocol: undefined,
+    gzipped: true,
+    timeoutMs: 5_000,
+    instanceId: INSTANCE_ID,
+  }
+  const forwarder = startForwarder(trickling, route, silent)
+  onTestFinished(async () => {
+    await forwarder.stop(0)
+    await store.close()
+  })
+  await sink.arrived(4)
+  expect(sink.spanIds()).toEqual([1, 2, 3, 4].map(id))
+})
+
 test('Only what is due is forwarded: errors and one trace in a hundred, cut out of what came with them', async () => {
   const sink = await startSink()
   const relay = startRelay(sink.url)

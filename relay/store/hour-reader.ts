@@ -64,11 +64,16 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
   const allMarks = db.prepare('SELECT trace_id, reason, until FROM mark')
   const entries = db.prepare('SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?')
   const unforwarded = db.prepare(
-    `SELECT total(spans) AS spans FROM outbox JOIN trace_request USING (trace_id, request_id)
-     WHERE seq > ? AND forward = 1`,
+    `SELECT total(spans) AS spans FROM outbox JOIN trace_request USING (trace_id)
+     WHERE seq > ? AND forward = 1
+       AND CASE earlier WHEN 0 THEN trace_request.request_id = outbox.request_id
+                        ELSE trace_request.request_id <= outbox.request_id END`,
   )
+  const lateForward = db.prepare('SELECT trace_id FROM outbox WHERE seq > ? AND earlier = 1 AND forward = 1')
+  const lateKeep = db.prepare('SELECT trace_id FROM outbox WHERE seq > ? AND earlier = 1 AND keep = 1')
+  const spansOfTrace = db.prepare('SELECT total(spans) AS spans FROM trace_request WHERE trace_id = ?')
   const lastEntry = db.prepare('SELECT max(seq) AS seq FROM outbox')
-  const uncopied = db.prepare('SELECT count(DISTINCT trace_id) AS traces FROM outbox WHERE seq > ? AND keep = 1')
+  const uncopied = db.prepare('SELECT DISTINCT trace_id FROM outbox WHERE seq > ? AND keep = 1')
 
   const toRequest = (row: Record<string, unknown>): StoredRequest => ({
     file,
@@ -193,9 +198,15 @@ export function createHourReader(db: DatabaseSync, file: number, tail: Tail) {
     /** The number of the last row of the outbox; 0 before the first. They count up by one. */
     lastEntry: () => Number(lastEntry.get()?.seq ?? 0),
 
-    /** Spans for a backend, and traces to be kept, in this file's requests that became due after `seq`. */
+    /** Spans for a backend, and traces to be kept, in this file's requests that became due in this file after `seq`. */
     unforwardedSpans: (seq: number) => Number(unforwarded.get(seq)?.spans ?? 0),
-    uncopiedTraces: (seq: number) => Number(uncopied.get(seq)?.traces ?? 0),
+    uncopiedTraces: (seq: number): string[] => uncopied.all(seq).map((row) => hex(row.trace_id)),
+
+    /** Traces that became due in this file after `seq` with everything of them in the files before it. */
+    dueLate: (seq: number, what: 'forward' | 'keep'): string[] =>
+      (what === 'forward' ? lateForward : lateKeep).all(seq).map((row) => hex(row.trace_id)),
+    /** How many spans of a trace are in the index of this file. */
+    spansOf: (traceId: string) => Number(spansOfTrace.get(Buffer.from(traceId, 'hex'))?.spans ?? 0),
   }
 
   function* guardRows(rows: Generator<unknown>): Generator<unknown> {

@@ -92,6 +92,19 @@ test('What was not forwarded before its hour went is counted, for the destinatio
   expect(store.losses()).toMatchObject({ unforwarded: 1, unkept: 0, early: 0 })
 })
 
+test('What went before its late error was forwarded is counted, too, of the same hour and of the one before', async () => {
+  const { store, append, clock, notices } = storeAt()
+  await append(traceOf(1))
+  await append(traceOf(2))
+  await append(traceOf(2), { error: true })
+  clock.now += HOUR_MS
+  await append(traceOf(1), { error: true })
+  clock.now = START + TERMS.retentionMs + HOUR_MS
+  await store.tend()
+  expect(notices).toMatchObject([{ kind: 'gone', file: 1, unforwardedSpans: 3, unkeptTraces: 0 }])
+  expect(store.losses()).toMatchObject({ unforwarded: 3 })
+})
+
 test('Over the cap the oldest hours go early, and are counted', async () => {
   const terms = { ...TERMS, maxBytes: 4 * 1024 * 1024 }
   const { store, append, clock, files, spans } = storeAt({ terms })

@@ -66,20 +66,31 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
     return journal.hours().filter(({ name }) => endOf(names, name.file, terms.retentionMs) <= at)
   }
 
+  /** The last row of a file that a reader is done with. */
+  function seqOf(reader: string, file: number): number {
+    const cursor = kept.cursors().get(reader)
+    if (!cursor || cursor.file < file) return 0
+    return cursor.file === file ? cursor.seq : Number.MAX_SAFE_INTEGER
+  }
+
+  /** Traces with spans in an hour that became due in a later one, which nobody has read so far. */
+  function dueLater({ name, read }: Hour, reader: string, what: 'forward' | 'keep'): string[] {
+    const later = journal.hours().filter((hour) => hour.name.file > name.file)
+    const traceIds = later.flatMap((hour) => hour.read.dueLate(seqOf(reader, hour.name.file), what))
+    return traceIds.filter((traceId) => read.spansOf(traceId) > 0)
+  }
+
   function drop(hour: Hour, why: Gone['why']): Gone {
     const { file } = hour.name
-    const cursors = kept.cursors()
-    /** The last row of this file that a reader is done with. */
-    const seqOf = (reader: string) => {
-      const cursor = cursors.get(reader)
-      if (!cursor || cursor.file < file) return 0
-      return cursor.file === file ? cursor.seq : Number.MAX_SAFE_INTEGER
-    }
+    const unforwarded = () =>
+      dueLater(hour, destination, 'forward').reduce(
+        (sum, traceId) => sum + hour.read.spansOf(traceId),
+        hour.read.unforwardedSpans(seqOf(destination, file)),
+      )
+    const uncopied = [...hour.read.uncopiedTraces(seqOf(KEEPER, file)), ...dueLater(hour, KEEPER, 'keep')]
     const gone: Gone = {
-      file,
-      why,
-      unforwarded: destination === '' ? 0 : hour.read.unforwardedSpans(seqOf(destination)),
-      uncopied: hour.read.uncopiedTraces(seqOf(KEEPER)),
+      ...{ file, why, unforwarded: destination === '' ? 0 : unforwarded() },
+      uncopied: new Set(uncopied).size,
     }
     // What was copied from it must be on the disk before it goes.
     kept.checkpoint()
