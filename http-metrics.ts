@@ -49,14 +49,15 @@ export const measured: MiddlewareHandler = async (c, next) => {
   // Where the answer closes, no span is the active one.
   const traceId = trace.getActiveSpan()?.spanContext().traceId
   const outgoing: ServerResponse | undefined = c.env?.outgoing
-  const finish = (status: number) => end({ route: routeOf(c), status, synthetic: c.get('synthetic') === true, traceId })
+  const finish = (status: number) =>
+    end({ route: routeOf(c) ?? NO_ROUTE, status, synthetic: c.get('synthetic') === true, traceId })
   outgoing?.once?.('close', () => finish(outgoing.headersSent ? outgoing.statusCode : CLIENT_LEFT))
   await next()
   if (!outgoing?.once) finish(c.res.status)
 }
 
-/** The template of what answered, or would have, had nobody before it. */
-function routeOf(c: Context): string {
+/** The template of what answered, or would have, had nobody before it; undefined where nothing would. */
+export function routeOf(c: Context): string | undefined {
   const path = [routePath(c), matchedRoutes(c).at(-1)?.path].find((path) => path !== undefined && !path.endsWith('/*'))
-  return path?.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}') || NO_ROUTE
+  return path?.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}') || undefined
 }

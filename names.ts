@@ -59,9 +59,9 @@ export const RPC_SYSTEM = 'webextension'
 export const EVENT_EXCEPTION = 'exception'
 
 /** The worker that had the span open has died; the time is that of its last sign of life. */
-export const EVENT_WORKER_TERMINATED = 'service_worker.terminated'
+export const EVENT_WORKER_TERMINATED = 'pass_ats.service_worker.terminated'
 /** Another worker has taken the span up. */
-export const EVENT_WORKER_RESUMED = 'service_worker.resumed'
+export const EVENT_WORKER_RESUMED = 'pass_ats.service_worker.resumed'
 
 // ── Our attributes ─────────────────────────────────────────────────────────
 /** Which stage of a run a span is: extract, generate, llm, latex, compile, validate, deliver. */

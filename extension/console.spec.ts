@@ -11,7 +11,7 @@ import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import { asSupport, signInLink } from '../ops/support.ts'
-import { anotherStack } from './journey.ts'
+import { RUNBOOKS } from './journey.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -19,7 +19,8 @@ const test = base.extend<{ console: Page }, { stack: Stack; chromium_: Browser }
   stack: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the fixture's dependencies from the pattern.
     async ({}, use) => {
-      const stack = await anotherStack({ RELAY_TRACE_LINKS: 'Jaeger=https://jaeger.example/trace/{trace_id}' }, '')
+      const env = { RELAY_RUNBOOKS: RUNBOOKS, RELAY_TRACE_LINKS: 'Jaeger=https://jaeger.example/trace/{trace_id}' }
+      const stack = await startTemporaryStack({ toolchainPath: '', env, tracesByHand: true })
       await use(stack)
       await stack.stop()
     },

@@ -1,5 +1,6 @@
 import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
+import { EVENT_WORKER_RESUMED, EVENT_WORKER_TERMINATED } from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { newestRun, report, saveSettings } from '../ops/demonstration.ts'
 import { urlOf } from '../ops/postings.ts'
@@ -49,8 +50,8 @@ for (const death of DEATHS) {
       const trace = await (
         await fetch(`${stack.relayUrl}/api/traces/${id}`, { headers: asSupport(stack.relayUrl) })
       ).text()
-      expect(trace).toContain('service_worker.terminated')
-      expect(trace).toContain('service_worker.resumed')
+      expect(trace).toContain(EVENT_WORKER_TERMINATED)
+      expect(trace).toContain(EVENT_WORKER_RESUMED)
     } finally {
       await browser.close()
       await stack.stop()

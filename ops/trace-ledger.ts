@@ -1,7 +1,7 @@
 /**
- * Every trace that the stacks of a test run have stored, held against {@link faultsIn}: run tests with TRACE_LEDGER=FOLDER,
- * then `node ops/trace-ledger.ts FOLDER`. A test looks at the traces it asks for; here are the others, too, and those that
- * tests have made by hand, which lack what they lack: so this is read by people, and is no part of `npm test`.
+ * Every trace that the stacks of a test run have stored, held against {@link faultsIn}: the last step of `npm test`, and of
+ * some tests, run with TRACE_LEDGER=FOLDER, then `node ops/trace-ledger.ts FOLDER`. A test looks at the traces it asks for;
+ * here are the others, too. A stack that a test sends spans of its own to says so (`tracesByHand`) and stays out.
  */
 import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'

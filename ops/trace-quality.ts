@@ -10,12 +10,12 @@ import type { KeyValue, TracesData } from '../relay/otlp.ts'
  * A span's times come from two clocks, the wall's and a monotonic one, read one after the other. A process that loses
  * its core between the two is off by as long as that takes.
  */
-const CLOCK_SLACK_MS = 25
+const CLOCK_SLACK_MS = 100
 /**
  * A server's span ends when its process hears that the answer has gone out, and a call's when its stream hears that
  * it was cut; by then the other side may have gone on for a while, on a machine whose cores are all busy.
  */
-const HANDOVER_SLACK_MS = 250
+const HANDOVER_SLACK_MS = 1_000
 
 const entries: [string, string][] = Object.entries(names)
 const LISTED = new Set(entries.flatMap(([constant, name]) => (constant.startsWith('ATTR_') ? [name] : [])))
@@ -186,6 +186,9 @@ function faultsOfNesting(row: Row, parent: Row | undefined): string[] {
   if (parent.attributes[names.ATTR_ERROR_TYPE] === 'service_worker_terminated') return faults
   // Whoever cancels, or gives up, does not wait until all the others have let go.
   if (parent.failureCode === 'cancelled' || parent.failureCode === 'interrupted') return faults
+  // The browser gave up for a reason of its own (nobody answered, or the run was another's by now), and nobody was told.
+  const isGivenUp = parent.service === names.SERVICE_EXTENSION && row.service !== names.SERVICE_EXTENSION
+  if (isGivenUp && parent.status === 'error' && parent.failureCode !== row.failureCode) return faults
   // Programs name no span that waits for the run: then the request is the parent, which has ended with its 202.
   if (parent.kind === 'server' && SPANS.has(row.name) && row.service === parent.service) return faults
   const late = row.startMs + row.durationMs - parent.startMs - parent.durationMs

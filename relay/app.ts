@@ -4,8 +4,7 @@ import { context } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
-import { routePath } from 'hono/route'
-import { measured } from '../http-metrics.ts'
+import { measured, routeOf } from '../http-metrics.ts'
 import { RunId } from '../server/contract.ts'
 import { REQUEST_ID_HEADER } from '../server/relay-contract.ts'
 import { type Access, callerOf } from './access/access.ts'
@@ -149,7 +148,7 @@ function told(log: Log): MiddlewareHandler {
     await next()
     const { method, path } = c.req
     if (callerOf(c) === undefined || path.startsWith('/v1/')) return
-    const [route, run] = [routePath(c, -1).replace(/:(\w+)/g, '{$1}'), c.req.param('id')]
+    const [route, run] = [routeOf(c), c.req.param('id')]
     const ms = Math.round(performance.now() - startedAt)
     log.info(
       { method, route, status: c.res.status, ms, request_id: requestIdOf(c), ...(RunId.is(run) && { run }) },

@@ -14,9 +14,8 @@ import {
 import { getRPCMetadata } from '@opentelemetry/core'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { routePath } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { measured } from '../http-metrics.ts'
+import { measured, routeOf } from '../http-metrics.ts'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE, ATTR_RUN_ATTEMPT, ATTR_RUN_REPLAYED } from '../names.ts'
 import { readCompileSource } from './compile-source.ts'
 import { type ErrorBody, type FailureCode, RunId } from './contract.ts'
@@ -62,10 +61,10 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
   app.use(async (c, next) => {
     const startedAt = performance.now()
     await next()
-    const route = routePath(c, -1).replace(/:(\w+)/g, '{$1}')
+    const route = routeOf(c)
     // The HTTP instrumentation sees the socket, not the router: it learns the route here.
     const metadata = getRPCMetadata(context.active())
-    if (metadata) metadata.route = route
+    if (metadata && route) metadata.route = route
     const { method } = c.req
     const { status } = c.res
     // A stream's line is written when it begins: how it went on is in its span.

@@ -2,7 +2,7 @@
 import { context, trace } from '@opentelemetry/api'
 import { getRPCMetadata } from '@opentelemetry/core'
 import type { Context } from 'hono'
-import { routePath } from 'hono/route'
+import { routeOf } from '../../http-metrics.ts'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../../names.ts'
 import { FAILURES } from '../../server/contract.ts'
 import { answerStatus, isExport } from '../rpc-status.ts'
@@ -27,7 +27,8 @@ export function answerRefusal(c: Context, refused: Refused): Response {
 /** On the span of a proxied request. It was turned away before its route could name it. */
 function record(c: Context, reason: string, isFailure: boolean): void {
   const metadata = getRPCMetadata(context.active())
-  if (metadata) metadata.route = routePath(c).replace(/:(\w+)/g, '{$1}')
+  const route = routeOf(c)
+  if (metadata && route) metadata.route = route
   const attributes = { [ATTR_ERROR_TYPE]: reason, ...(isFailure ? { [ATTR_FAILURE_CODE]: 'rate_limited' } : {}) }
   trace.getActiveSpan()?.setAttributes(attributes)
 }
