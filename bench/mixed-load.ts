@@ -14,11 +14,11 @@ import { otlpPayload } from './otlp-payload.ts'
 import { insist } from './person.ts'
 import { pressGenerate } from './press-generate.ts'
 
-/** From one request of each kind to its next, milliseconds: half of two cores, for hours. */
-const EVERY_MS = { run: 1_500, compile: 5_000, spans: 200, visit: 3_000 }
+/** From one request of each kind to its next, milliseconds: a third of two cores, for hours. */
+const EVERY_MS = { run: 4_000, compile: 10_000, spans: 400, visit: 8_000 }
 const SPANS_A_REQUEST = 64
-/** Longest that somebody insists on one run. */
-const PATIENCE_MS = 60_000
+/** Longest that somebody insists on one run: beyond any doubt, on a machine with other work to do, too. */
+const PATIENCE_MS = 180_000
 /** One visit in so many is reported, and in one in so many the worker is stopped on the way. */
 const REPORTED = 5
 const STOPPED = 7

@@ -8,8 +8,11 @@ import { heldBy, residentMiB } from './held.ts'
 import { median } from './median.ts'
 import type { MixedLoad } from './mixed-load.ts'
 import { type Trend, trendOf } from './trend.ts'
+import { heapOf } from './watched-loop.ts'
 
 const LOOK_EVERY_MS = 5_000
+/** Every so many looks, what is left without rubbish: to collect it all holds the process up. */
+const COLLECT_EVERY = 6
 /** So many times in all, the least of what was seen counts. */
 const BUCKETS = 20
 
@@ -27,6 +30,7 @@ export function watchGrowth(stack: Stack, browser: Browser, load: MixedLoad, dat
     const values = {
       ...named('relay', relay),
       ...named('server', server),
+      ...(seen.length % COLLECT_EVERY === 0 ? await heaps(stack) : {}),
       browserProcesses: processes.length,
       extensionMiB: extension ? await residentMiB(extension.id) : Number.NaN,
       extensionStorageBytes: load.extensionBytes(),
@@ -53,8 +57,8 @@ export function watchGrowth(stack: Stack, browser: Browser, load: MixedLoad, dat
           const value = values[name] ?? Number.NaN
           return Number.isNaN(value) ? [] : [{ atMs, value }]
         })
-      const names = Object.keys(seen[0]?.values ?? {})
-      const trends = Object.fromEntries(names.map((name) => [name, trendOf(of(name), wholeMs / BUCKETS)]))
+      const names = new Set(seen.flatMap(({ values }) => Object.keys(values)))
+      const trends = Object.fromEntries([...names].map((name) => [name, trendOf(of(name), wholeMs / BUCKETS)]))
       const half = seen.length / 2
       const perRun = (some: typeof seen) =>
         median(some.map(({ values }) => (values.distBytes ?? 0) / (values.pdfs ?? 0)))
@@ -70,6 +74,15 @@ function named(name: string, { residentMiB, files, sockets, threads, children }:
     [`${name}Sockets`]: sockets,
     [`${name}Threads`]: threads,
     [`${name}Children`]: children,
+  }
+}
+
+/** Resident memory is also what the collector has not got round to, and what it keeps for later: this is neither. */
+async function heaps({ relay, server }: Stack): Promise<Record<string, number>> {
+  const [ofRelay, ofServer] = await Promise.all([heapOf(relay), heapOf(server)])
+  return {
+    ...{ relayHeapMiB: ofRelay.heapMiB, relayExternalMiB: ofRelay.externalMiB },
+    ...{ serverHeapMiB: ofServer.heapMiB, serverExternalMiB: ofServer.externalMiB },
   }
 }
 

@@ -3,14 +3,10 @@
  * whether memory, handles, processes and storage stay where they are.
  */
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { startBackend, TAKEN } from '../fixtures/relay/backend.ts'
 import { wireTo } from '../fixtures/relay/wire.ts'
@@ -28,12 +24,12 @@ import type { Measured, Target } from './bench.ts'
 import { heldBy } from './held.ts'
 import { rounded } from './median.ts'
 import { startMixedLoad } from './mixed-load.ts'
+import { startChecks } from './running-checks.ts'
 import { faultsAround, type Happened, inTurn, kills } from './soak-faults.ts'
 import { watchGrowth } from './soak-watch.ts'
 import type { Trend } from './trend.ts'
 import { LOOP_WATCH } from './watched-loop.ts'
 
-const CHECKS = fileURLToPath(new URL('../ops/synthetics/main.ts', import.meta.url))
 const MINUTE_MS = 60_000
 /** Of the time, before anything is measured: in its first half processes are killed, in its second caches fill again. */
 const WARM_UP = 1 / 3
@@ -56,6 +52,9 @@ const MAX_MORE_AN_HOUR = 2
 /** A breaker may still be open for so long after what was wrong. */
 const AFTER_FAULT_MS = 35_000
 const CATCH_UP_MS = 90_000
+const CHECK_EVERY_S = 30
+/** A check's own start, on a busy machine. */
+const CHECK_STARTS_MS = 5_000
 
 /** For so many minutes. */
 export async function benchSoak(minutes: number): Promise<Measured> {
@@ -85,7 +84,7 @@ export async function benchSoak(minutes: number): Promise<Measured> {
   })
   const entrance = await wireTo(stack.relayUrl)
   const browser = await launchBrowser(chromium)
-  const checks = startChecks(stack, temporary)
+  const checks = startChecks(stack, temporary, CHECK_EVERY_S, '--via', 'http')
   try {
     const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/short.json', import.meta.url), 'utf8'))
     await saveSettings(browser, entrance.url, profile)
@@ -116,7 +115,7 @@ export async function benchSoak(minutes: number): Promise<Measured> {
     const isQuiet = (at: number, ms: number) =>
       !happened.some(({ from, to }) => at > from && at - ms < to + AFTER_FAULT_MS)
     const failed = checks.reports.filter(({ report }) => !report.ok)
-    const falsely = failed.filter(({ at, ms }) => isQuiet(at, ms))
+    const falsely = failed.filter(({ report, at }) => isQuiet(at, lastedMs(report)))
     const { counts } = load
     return {
       results: {
@@ -182,6 +181,8 @@ function growthTargets(trends: Record<string, Trend>): Target[] {
   const count = (claim: string, name: string) =>
     most(`${claim}: more an hour`, trends[name]?.perHour ?? Number.NaN, MAX_MORE_AN_HOUR)
   return [
+    part('what the relay holds without its rubbish', 'relayHeapMiB'),
+    part('what the server holds without its rubbish', 'serverHeapMiB'),
     part('memory of the relay', 'relayMiB'),
     part('memory of the server', 'serverMiB'),
     part('memory of the extension\u2019s process', 'extensionMiB'),
@@ -202,33 +203,9 @@ function strange(counts: Record<string, number>): number {
   return visits.filter(([what]) => !/^visit: [a-z_]+$/.test(what)).reduce((sum, [, times]) => sum + times, 0)
 }
 
-function startChecks(stack: Stack, temporary: string) {
-  const child = spawn(process.execPath, [CHECKS, '--via', 'http'], {
-    env: {
-      ...process.env,
-      PASS_ATS_URL: stack.relayUrl,
-      PASS_ATS_SYNTHETIC_KEY: stack.syntheticKey,
-      PASS_ATS_SYNTHETIC_SECONDS: '30',
-      SYNTHETICS_METRICS_PORT: '0',
-      TMPDIR: temporary,
-    },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  const gone = once(child, 'exit')
-  /** `at` in epoch milliseconds; `ms` is what all attempts may have taken. */
-  const reports: { report: Report; at: number; ms: number }[] = []
-  createInterface(child.stdout).on('line', (line) => {
-    const report = JSON.parse(line) as Report
-    const ms = Object.values(report.durations).reduce((sum, each) => sum + each, 0)
-    reports.push({ report, at: Date.now(), ms: ms * report.attempts + 5_000 })
-  })
-  const stop = async () => {
-    forget()
-    child.kill('SIGTERM')
-    await gone
-  }
-  const forget = closeOnSignal(stop)
-  return { reports, stop }
+/** What all attempts of a check may have taken. */
+function lastedMs({ durations, attempts }: Report): number {
+  return Object.values(durations).reduce((sum, each) => sum + each, 0) * attempts + CHECK_STARTS_MS
 }
 
 /** Waits until the forwarder has nothing more, and tells what it has lost. */

@@ -1,50 +1,34 @@
 /** Synthetic checks against a stack that works, on a machine whose cores are all busy: none may fail, nothing may stay. */
 
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { closeOnSignal } from '../ops/closing.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
-import type { Report } from '../ops/synthetics/verdict.ts'
 import type { Measured } from './bench.ts'
 import { median } from './median.ts'
+import { startChecks } from './running-checks.ts'
 
-const CHECKS = fileURLToPath(new URL('../ops/synthetics/main.ts', import.meta.url))
+const CHECK_EVERY_S = 20
 
 export async function benchSynthetics(minutes: number): Promise<Measured> {
   const temporary = await mkdtemp(join(tmpdir(), 'pass-ats-synthetics-'))
   const stack = await startTemporaryStack({ toolchainPath: toolchainPath() })
   const busy = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ['-e', 'for (;;);']))
-  const checks = spawn(process.execPath, [CHECKS], {
-    env: {
-      ...process.env,
-      PASS_ATS_URL: stack.relayUrl,
-      PASS_ATS_SYNTHETIC_KEY: stack.syntheticKey,
-      // As often as may be: an hour has as many runs as a night at the usual pace.
-      PASS_ATS_SYNTHETIC_SECONDS: '20',
-      SYNTHETICS_METRICS_PORT: '0',
-      TMPDIR: temporary,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const gone = once(checks, 'exit')
+  // As often as may be: an hour has as many runs as a night at the usual pace.
+  const checks = startChecks(stack, temporary, CHECK_EVERY_S)
   const end = async () => {
     for (const each of busy) each.kill('SIGKILL')
-    checks.kill('SIGTERM')
-    await gone
+    await checks.stop()
   }
   const forget = closeOnSignal(end)
   try {
-    const reports: Report[] = []
-    createInterface(checks.stdout).on('line', (line) => reports.push(JSON.parse(line)))
-    const late = setTimeout(() => checks.kill('SIGTERM'), minutes * 60_000)
-    await gone
+    const late = setTimeout(checks.stop, minutes * 60_000)
+    await checks.gone
     clearTimeout(late)
+    const reports = checks.reports.map(({ report }) => report)
     const failed = reports.filter(({ ok }) => !ok)
     const waited = Object.groupBy(reports, ({ check }) => check)
     const waitedMs = Object.entries(waited).map(([check, of]) => [
