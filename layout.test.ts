@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -128,6 +129,18 @@ it('only main, config and telemetry touch the environment', () => {
   const touching = sources.filter(({ file }) => /\bprocess\.env\b/.test(readFileSync(join(ROOT, file), 'utf8')))
   const allowed = /^(relay|server)\/(main|config|telemetry)\.ts$/
   expect(touching.map(({ file }) => file).filter((file) => !allowed.test(file))).toEqual([])
+})
+
+it('the first line of every file says what it is for', () => {
+  const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' }).split('\n')
+  // The titles of tests do, and what was saved or made for a test is what it is.
+  const silent = /\.(test|spec)\.ts$|^fixtures\/(postings|latex|profiles)\//
+  const files = tracked.filter(
+    (file) => /\.(ts|mjs|js|css|sql|lua|proto|ya?ml|tex|template)$|Dockerfile/.test(file) && !silent.test(file),
+  )
+  expect(files.length).toBeGreaterThan(300)
+  const first = (file: string) => readFileSync(join(ROOT, file), 'utf8').split('\n', 1)[0] ?? ''
+  expect(files.filter((file) => !/^(\/\*|\/\/|#|--|%)/.test(first(file)))).toEqual([])
 })
 
 it('files are named after what they are', () => {

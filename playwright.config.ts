@@ -1,3 +1,5 @@
+/** How the browser tests are run: `*.spec.ts`. */
+
 import { defineConfig } from '@playwright/test'
 
 export default defineConfig({

@@ -1,3 +1,5 @@
+/** How the extension is built, for each browser into a folder of its own. */
+
 import { basename } from 'node:path'
 import { type CrxPlugin, crx } from '@crxjs/vite-plugin'
 import { defineConfig, type Plugin } from 'vite'

@@ -1,3 +1,5 @@
+/** How unit and integration tests are run: `*.test.ts`. */
+
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 

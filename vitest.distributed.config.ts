@@ -1,3 +1,5 @@
+/** How the tests are run that need engines of more than one machine: `*.distributed.test.ts`. */
+
 import { defineConfig } from 'vitest/config'
 
 /** What `npm run test:distributed` runs. A file whose engine is in MISSING_ENGINES skips itself, and is told of. */

@@ -1,3 +1,5 @@
+/** What each browser is told of the extension: its pages, what it may do, what its pages may load. */
+
 import { defineManifest } from '@crxjs/vite-plugin'
 import packageJson from '../package.json' with { type: 'json' }
 

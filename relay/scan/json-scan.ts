@@ -1,3 +1,5 @@
+/** The one pass over a request in JSON: which traces it has spans of, what failed in it, and what must not be kept. */
+
 import { viewOf } from './byte-set.ts'
 import { JsonAttributes } from './json-attributes.ts'
 import { MEMBER, withoutRepetition } from './json-message.ts'

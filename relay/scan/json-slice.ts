@@ -1,3 +1,5 @@
+/** Some traces' spans cut out of a request in JSON, by its own bytes. */
+
 import { JsonMessages, MEMBER, withoutRepetition } from './json-message.ts'
 import { END_LIST, END_OBJECT, QUOTE } from './json-reader.ts'
 import type { Threshold, Wanted } from './scan.ts'

@@ -1,3 +1,5 @@
+/** How much a request may hold besides bytes. */
+
 import { BodyTooLarge } from '../bounded-body.ts'
 
 /** Most resource spans, scope spans and spans of one request. Senders' batches are of 512 to 8,192 spans. */

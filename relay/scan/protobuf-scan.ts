@@ -1,3 +1,5 @@
+/** The one pass over a request in protobuf: which traces it has spans of, what failed in it, and what must not be kept. */
+
 import { MAX_ELEMENTS, tooManyElements } from './limits.ts'
 import { lengthDelimited, ProtobufAttributes } from './protobuf-attributes.ts'
 import { fields } from './protobuf-reader.ts'

@@ -1,3 +1,5 @@
+/** Some traces' spans cut out of a request in protobuf, by its own bytes. */
+
 import { Edits } from './edits.ts'
 import { fields, ProtobufReader, varint } from './protobuf-reader.ts'
 import type { Threshold, Wanted } from './scan.ts'

@@ -1,3 +1,5 @@
+/** What has been read in this request before, and need not be read again. */
+
 import { isSame } from './byte-set.ts'
 
 const SLOTS = 512

@@ -1,3 +1,5 @@
+/** The traces that a request has spans of, as they are met. */
+
 import { randomBytes } from 'node:crypto'
 import { TRACE_BYTES } from './trace-list.ts'
 
