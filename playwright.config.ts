@@ -5,6 +5,7 @@ import { defineConfig } from '@playwright/test'
 export default defineConfig({
   testDir: 'extension',
   testMatch: '**/*.spec.ts',
+  testIgnore: '**/*.distributed.spec.ts',
   outputDir: 'test-results',
   // Each worker has a browser and a stack of its own; two keep two cores busy without starving either.
   workers: 2,

@@ -79,6 +79,11 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 60,
       run: async (runs) => (await import('./outage.ts')).benchOutage(runs),
     },
+    deaths: {
+      about: 'every process of ops/deploy killed amid --runs runs: what became of runs and of their traces',
+      runs: 50,
+      run: async (runs) => (await import('./deaths.ts')).benchDeaths(runs),
+    },
     soak: {
       about: 'mixed load, checks and faults for --runs minutes: whether memory, handles, processes and storage grow',
       runs: 60,
@@ -97,6 +102,12 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 1,
       run: async (runs) => (await import('./ingest.ts')).benchIngest(runs),
     },
+    scale: {
+      about:
+        'runs and ingest with one and with two replicas on the same cores, and with everything in files, --runs times',
+      runs: 3,
+      run: async (runs) => (await import('./scale.ts')).benchScale(runs),
+    },
     'look-up': {
       about: 'look-ups among millions of spans (--runs says how many) while more come in and hours begin and go',
       runs: 5,
@@ -107,6 +118,12 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
         'look-ups among millions of spans (--runs says how many) in Chromium and by curl; first paint of large traces',
       runs: 5,
       run: async (runs) => (await import('./console.ts')).benchConsole(runs),
+    },
+    capacity: {
+      about:
+        'what --runs runs and as many look-ups cost every process of ops/deploy, and what that makes of many installs',
+      runs: 200,
+      run: async (runs) => (await import('./capacity.ts')).benchCapacity(runs),
     },
     cardinality: {
       about: 'series of relay and server after --runs thousand requests with anything in them',

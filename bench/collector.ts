@@ -9,30 +9,33 @@ import { fileURLToPath } from 'node:url'
 import { type Cost, costOf, headersOf, inFolder, type Load } from './cost.ts'
 import { startPinned } from './pinned-process.ts'
 
-const CONFIG = fileURLToPath(new URL('collector.yaml', import.meta.url))
+/** It passes on what came; or it also samples it by whole traces, as the relay does. */
+export type Duty = 'collector' | 'sampling-collector'
+/** Where everything goes; what is kept goes to another path. */
+const TO_STORE = '/store'
 const START_MS = 20_000
 const LOOK_EVERY_MS = 50
 
 /** Measures the Collector at `path`, whose queue is drained when its backend has everything. */
-export async function measureCollector(path: string, load: Load, bodies: Uint8Array[]): Promise<Cost> {
+export async function measureCollector(duty: Duty, path: string, load: Load, bodies: Uint8Array[]): Promise<Cost> {
   return inFolder(async (folder) => {
     let delivered = 0
     const backend = createServer((request, response) => {
       request.resume().on('end', () => {
-        delivered += 1
+        if (request.url === TO_STORE) delivered += 1
         response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
       })
     }).listen(0, '127.0.0.1')
     await once(backend, 'listening')
     const endpoint = `127.0.0.1:${await freePort()}`
     await mkdir(join(folder, 'store'))
-    const collector = await startPinned([path, '--config', CONFIG], {
+    const collector = await startPinned([path, '--config', fileURLToPath(new URL(`${duty}.yaml`, import.meta.url))], {
       cwd: folder,
       logPath: join(folder, 'log'),
       env: {
         BENCH_ENDPOINT: endpoint,
         BENCH_STORAGE: join(folder, 'store'),
-        BENCH_BACKEND: `http://127.0.0.1:${(backend.address() as AddressInfo).port}/v1/traces`,
+        BENCH_BACKEND: `http://127.0.0.1:${(backend.address() as AddressInfo).port}`,
       },
     })
     const url = `http://${endpoint}/v1/traces`

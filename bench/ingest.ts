@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { argumentsOf } from '../ops/stack.ts'
 import type { Measured, Target } from './bench.ts'
-import { measureCollector } from './collector.ts'
+import { type Duty, measureCollector } from './collector.ts'
 import { type Cost, costOf, headersOf, inFolder, type Load } from './cost.ts'
 import { CONNECTIONS } from './load.ts'
 import { median } from './median.ts'
@@ -18,7 +18,8 @@ const QUOTA = `bytes=${PLENTY},spans=${PLENTY}`
 
 type Variant = 'relay' | 'fullDecode'
 type Rate = Pick<Cost, 'spansPerCpuSecond'>
-type Results = Record<string, Record<Variant, Cost> & { bareWork: Rate; collector?: Cost }>
+type Results = Record<string, Record<Variant, Cost> & { bareWork: Rate } & Partial<Record<Duty, Cost>>>
+const DUTIES: Duty[] = ['collector', 'sampling-collector']
 const ENTRIES: Record<Variant, string> = { relay: 'relay/main.ts', fullDecode: 'bench/full-decode-relay.ts' }
 
 const LOADS: Load[] = (['protobuf', 'json'] as const).flatMap((encoding) =>
@@ -35,20 +36,25 @@ export async function benchIngest(rounds: number): Promise<Measured> {
   const results: Results = {}
   for (const load of LOADS) {
     const costs: Record<Variant, Cost[]> = { relay: [], fullDecode: [] }
-    const collector: Cost[] = []
+    const collectors: Record<Duty, Cost[]> = { collector: [], 'sampling-collector': [] }
     const bare: number[] = []
     const bodies = bodiesOf(load)
     for (let round = 0; round < rounds; round++) {
       for (const variant of ['relay', 'fullDecode'] as const) costs[variant].push(await measure(variant, load, bodies))
       bare.push(await measureBareWork(load))
-      if (process.env.OTELCOL) collector.push(await measureCollector(process.env.OTELCOL, load, bodies))
+      const { OTELCOL } = process.env
+      for (const duty of OTELCOL ? DUTIES : []) {
+        collectors[duty].push(await measureCollector(duty, OTELCOL ?? '', load, bodies))
+      }
     }
     const { relay, fullDecode } = costs
     results[nameOf(load)] = {
       relay: medians(relay),
       fullDecode: medians(fullDecode),
       bareWork: { spansPerCpuSecond: median(bare) },
-      ...(collector.length > 0 ? { collector: medians(collector) } : {}),
+      ...Object.fromEntries(
+        DUTIES.filter((duty) => collectors[duty].length > 0).map((duty) => [duty, medians(collectors[duty])]),
+      ),
     }
   }
   return { results: { ...results, connections: CONNECTIONS, pinned: canPin }, targets: targetsOf(results) }

@@ -13,8 +13,12 @@ const AGAIN: ReadonlySet<string> = new Set(['run_not_found', 'interrupted', 'ser
 const AGAIN_MS = 500
 
 /** One run, however often it takes to post and follow it, to its PDF; or to what failed, at the latest after `withinMs`. */
-export async function insist(client: RunClient, body: object, withinMs: number): Promise<{ id: string; fate: Fate }> {
-  const id = randomBytes(16).toString('hex')
+export async function insist(
+  client: RunClient,
+  body: object,
+  withinMs: number,
+  id = randomBytes(16).toString('hex'),
+): Promise<{ id: string; fate: Fate }> {
   const deadline = Date.now() + withinMs
   let fate: Fate = 'stuck'
   for (;;) {

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { type Bench, QUESTIONS } from './benches.ts'
+import { writeCapacity } from './capacity-page.ts'
 import { escaped, figuresOf, numeral } from './figures.ts'
 import { type StoredResult, storedResults } from './stored-result.ts'
 
@@ -10,8 +11,12 @@ const REPORT = new URL('../BENCHMARKS.md', import.meta.url)
 /** Of all cores, before or after: other work that one can see in times. */
 const MOST_BUSY = 0.1
 
+/** And `ops/deploy/CAPACITY.md`, which is of one of them. */
 export async function writeReport(): Promise<void> {
-  await writeFile(REPORT, reportOf(storedResults()))
+  const results = storedResults()
+  await writeFile(REPORT, reportOf(results))
+  const capacity = results.get('capacity')
+  if (capacity) await writeCapacity(capacity)
 }
 
 /** Markdown. */

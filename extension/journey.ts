@@ -8,6 +8,7 @@ import { test as base, expect } from '@playwright/test'
 import * as names from '../names.ts'
 import { type Browser, launchBrowser } from '../ops/browser.ts'
 import { generate, report, saveSettings, wholeTrace } from '../ops/demonstration.ts'
+import { startDeployed } from '../ops/deployed.ts'
 import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
@@ -38,9 +39,13 @@ export interface Journey {
 /** Where the console's links to runbooks lead. */
 export const RUNBOOKS = 'https://runbooks.example/alerts'
 
-/** A second stack with other settings, e.g. with a model's endpoint or without Tectonic. Stop it in the test. */
-export function anotherStack(env: Record<string, string>, toolchain = toolchainPath()): Promise<Stack> {
-  return startTemporaryStack({ toolchainPath: toolchain, env: { RELAY_RUNBOOKS: RUNBOOKS, ...env } })
+/**
+ * A second stack with other settings, e.g. with a model's endpoint or without Tectonic. Stop it in the test. As
+ * playwright.distributed.config.ts wants it, it is all of `ops/deploy`, and tests do not notice.
+ */
+export async function anotherStack(env: Record<string, string>, toolchain = toolchainPath()): Promise<Stack> {
+  const options = { toolchainPath: toolchain, env: { RELAY_RUNBOOKS: RUNBOOKS, ...env } }
+  return process.env.JOURNEYS === 'deployed' ? (await startDeployed(options)).stack : startTemporaryStack(options)
 }
 
 export async function bundledProfile(name: ProfileName): Promise<Record<string, unknown>> {

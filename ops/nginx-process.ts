@@ -1,6 +1,6 @@
 /** A real nginx before relays and servers, with the configuration that `ops/deploy/nginx` has for it. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { closeOnSignal } from './closing.ts'
 import { freePort } from './free-port.ts'
+import { killGroup } from './process-group.ts'
 import { nginxProgram } from './setup/nginx.ts'
 
 const TEMPLATE = new URL('deploy/nginx/pass-ats.conf.template', import.meta.url)
@@ -25,8 +26,13 @@ export interface NginxProcess {
   url: string
   /** In front of the servers: their SERVER_URL. */
   serversUrl: string
+  /** Of the first process; the others are its children. */
+  pid(): number
   /** Its log of what went wrong. */
   said(): readonly string[]
+  /** Ends all of it at once, as `kill -9` does; and starts it again, at the same ports. */
+  kill(): Promise<void>
+  start(): Promise<void>
   /** Ends it, and removes its folder. */
   stop(): Promise<void>
 }
@@ -72,36 +78,50 @@ async function launch({ relays, servers }: Behind, ports: NginxPorts): Promise<N
   await writeFile(join(folder, 'pass-ats.conf'), configuration)
   await writeFile(join(folder, 'nginx.conf'), around(folder))
   await mkdir(join(folder, 'temporary'))
-  const child = spawn(program, ['-e', 'stderr', '-p', folder, '-c', join(folder, 'nginx.conf')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    // A terminal's Ctrl-C goes to the whole group; this one is ended by whoever started it.
-    detached: true,
+  const said: string[] = []
+  const begin = async (): Promise<ChildProcess> => {
+    const child = spawn(program, ['-e', 'stderr', '-p', folder, '-c', join(folder, 'nginx.conf')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      // A terminal's Ctrl-C goes to the whole group; this one is ended by whoever started it.
+      detached: true,
+    })
+    const gone = once(child, 'close')
+    const ready = new Promise<true>((resolve) => {
+      createInterface(child.stderr).on('line', (line) => {
+        // It has bound its ports before it starts those who work.
+        if (line.includes('start worker process ')) resolve(true)
+        if (!line.includes('[notice]')) said.push(line)
+      })
+    })
+    if ((await Promise.race([ready, gone])) === true) return child
+    throw new Error(`nginx did not start.\n${said.slice(-5).join('\n')}`)
+  }
+  let child = await begin().catch(async (error) => {
+    await remove()
+    throw error
   })
-  const gone = once(child, 'close')
+  const end = async (how: (child: ChildProcess) => unknown) => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, 'close')
+    how(child)
+    await gone
+  }
   const stop = async () => {
     forget()
-    child.kill('SIGTERM')
-    await gone
+    await end((child) => child.kill('SIGTERM'))
     await remove()
   }
   const forget = closeOnSignal(stop)
-  const said: string[] = []
-  const ready = new Promise<true>((resolve) => {
-    createInterface(child.stderr).on('line', (line) => {
-      // It has bound its ports before it starts those who work.
-      if (line.includes('start worker process ')) resolve(true)
-      if (!line.includes('[notice]')) said.push(line)
-    })
-  })
-  if ((await Promise.race([ready, gone])) !== true) {
-    forget()
-    await remove()
-    throw new Error(`nginx did not start.\n${said.slice(-5).join('\n')}`)
-  }
   return {
     url: `http://127.0.0.1:${ports.front}`,
     serversUrl: `http://127.0.0.1:${ports.servers}`,
+    pid: () => child.pid ?? 0,
     said: () => said,
+    // Those who work go on when only the first process dies.
+    kill: () => end(killGroup),
+    start: async () => {
+      child = await begin()
+    },
     stop,
   }
 }

@@ -16,6 +16,7 @@ const TRIES = 5
 export interface RedisProcess {
   /** For REDIS_URL. */
   url: string
+  pid(): number
   /** Ends it as `kill -9` does. What it had not written is gone. */
   kill(): Promise<void>
   /** Starts it again where it was, on the same port, with what it had written. */
@@ -70,6 +71,7 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
   const forget = closeOnSignal(stop)
   return {
     url: `redis://127.0.0.1:${port}`,
+    pid: () => child.pid ?? 0,
     kill: () => end('SIGKILL'),
     start: async () => {
       child = await launch()

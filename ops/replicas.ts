@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { type RedisProcess, startRedis } from './redis-process.ts'
 import { toolchainPath } from './setup/toolchain.ts'
-import { type Stack, startTemporaryStack } from './stack.ts'
+import { newKeys, type Stack, startTemporaryStack } from './stack.ts'
 
 export interface Replicas {
   pairs: readonly [Stack, Stack]
@@ -15,10 +15,10 @@ export interface Replicas {
 export async function startReplicas(env: Record<string, string> = {}): Promise<Replicas> {
   const redis = await startRedis()
   const shared = { RUN_STORE: 'redis', RELAY_QUOTA_STORE: 'redis', REDIS_URL: redis.url }
-  const keys = { RELAY_SECRETS: randomBytes(32).toString('hex') }
-  const serverKey = randomBytes(32).toString('hex')
+  const secrets = { RELAY_SECRETS: randomBytes(32).toString('hex') }
+  const keys = newKeys()
   const start = () =>
-    startTemporaryStack({ toolchainPath: toolchainPath(), serverKey, env: { ...shared, ...keys, ...env } })
+    startTemporaryStack({ toolchainPath: toolchainPath(), keys, env: { ...shared, ...secrets, ...env } })
   const started = await Promise.allSettled([start(), start()])
   const [one, other] = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const stop = async () => {

@@ -27,6 +27,8 @@ export interface RunClient {
   follow(id: string): Promise<{ events: Promise<RunEvent[]> }>
   /** Size of the run's PDF, bytes. Throws when there is none. */
   pdfBytes(id: string): Promise<number>
+  /** Reports the run, so that its trace is kept. */
+  keep(id: string): Promise<void>
   /** The next token in place of one that has expired. */
   renew(): Promise<void>
 }
@@ -63,6 +65,9 @@ export async function newRunClient(relayUrl: string, syntheticKey?: string): Pro
     },
     async pdfBytes(id) {
       return (await (await get(`/runs/${id}/resume.pdf`)).arrayBuffer()).byteLength
+    },
+    async keep(id) {
+      await (await get(`/traces/${id}/keep`, { method: 'POST' })).text()
     },
     async renew() {
       access = await ask('/installs/refresh', JSON.stringify({ refresh: access.refresh }))

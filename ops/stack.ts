@@ -24,8 +24,8 @@ export interface StackOptions {
   /** 0 lets the operating system pick. */
   relayPort: number
   serverPort: number
-  /** By which the server knows its relay; made anew unless it is shared with another stack. */
-  serverKey?: string
+  /** Made anew unless they are shared with another stack. */
+  keys?: StackKeys
   /** More settings, for either process. */
   env?: Record<string, string>
   /** By which addresses the relay reaches the server, and the server the relay, when those are not their own. */
@@ -34,6 +34,19 @@ export interface StackOptions {
   tracesByHand?: boolean
   /** Done after both have stopped, e.g. removing `dataDir`. */
   afterwards?: () => Promise<void>
+}
+
+/** By which the server knows its relay, the relay the server's spans, and who registers as a synthetic check. */
+export interface StackKeys {
+  server: string
+  service: string
+  synthetic: string
+}
+
+/** Known to nobody else. */
+export function newKeys(): StackKeys {
+  const key = () => randomBytes(32).toString('hex')
+  return { server: key(), service: key(), synthetic: key() }
 }
 
 export interface Stack {
@@ -70,19 +83,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   // The relay must know the server's before the server can know the relay's.
   const serverPort = options.serverPort || (await freePort())
   const serverUrl = `http://127.0.0.1:${serverPort}`
-  // Made anew at every start, known to these two and to nobody else.
-  const serverKey = options.serverKey ?? randomBytes(32).toString('hex')
-  const serviceKey = randomBytes(32).toString('hex')
-  const syntheticKey = randomBytes(32).toString('hex')
+  const keys = options.keys ?? newKeys()
   // Ports of the system's choice go together: several stacks are up at once then.
   const metricsPorts = { RELAY_METRICS_PORT: '0', SERVER_METRICS_PORT: '0' }
   const env = {
     ...(options.relayPort === 0 ? metricsPorts : {}),
     ...options.env,
-    SERVER_KEY: serverKey,
+    SERVER_KEY: keys.server,
   }
-  const syntheticKeys = [process.env.RELAY_SYNTHETIC_KEYS, options.env?.RELAY_SYNTHETIC_KEYS, `stack:${syntheticKey}`]
-  const serviceKeys = [process.env.RELAY_SERVICE_KEYS, options.env?.RELAY_SERVICE_KEYS, `server:${serviceKey}`]
+  const syntheticKeys = [process.env.RELAY_SYNTHETIC_KEYS, options.env?.RELAY_SYNTHETIC_KEYS, `stack:${keys.synthetic}`]
+  const serviceKeys = [process.env.RELAY_SERVICE_KEYS, options.env?.RELAY_SERVICE_KEYS, `server:${keys.service}`]
   const startRelay = (port: number | string) =>
     launch('relay', logs.relay, {
       ...env,
@@ -102,7 +112,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         DIST_DIR: options.distDir,
         TOOLCHAIN: options.toolchainPath,
         OTEL_EXPORTER_OTLP_ENDPOINT: options.via?.relay ?? relay.url,
-        OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${serviceKey}`,
+        OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${keys.service}`,
         OTEL_EXPORTER_OTLP_TRACES_HEADERS: '',
       })
     let server = await startServer()
@@ -117,8 +127,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return {
       relayUrl: relay.url,
       serverUrl: server.url,
-      serviceKey,
-      syntheticKey,
+      serviceKey: keys.service,
+      syntheticKey: keys.synthetic,
       get metricsUrls() {
         return { relay: relay.metricsUrl, server: server.metricsUrl }
       },

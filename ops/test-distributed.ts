@@ -4,19 +4,27 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
+import { buildExtension } from './extension-build.ts'
+import { findChromium } from './setup/chromium.ts'
+import { findNginx } from './setup/nginx.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findRedis } from './setup/redis.ts'
 import { setUpToolchain } from './setup/toolchain.ts'
-import { findCollector, findJaeger, findTelemetrygen } from './setup/tracing-engines.ts'
+import { findCollector, findJaeger, findTelemetrygen, findTempo } from './setup/tracing-engines.ts'
 import { runTool } from './tool.ts'
 
 /** What the tests need, by the name under which it is missed. */
 const ENGINES: Record<string, (progress: Progress) => Promise<unknown>> = {
   Redis: findRedis,
+  nginx: findNginx,
   telemetrygen: findTelemetrygen,
   Collector: findCollector,
   Jaeger: findJaeger,
+  Tempo: findTempo,
+  Chromium: findChromium,
 }
+/** What the browser's journeys need of them: everything in `ops/deploy`. */
+const JOURNEY = ['Redis', 'nginx', 'Collector', 'Jaeger', 'Chromium']
 
 exitOnSignals()
 
@@ -35,9 +43,17 @@ try {
       missing.push(name)
     })
   }
-  const command = ['vitest', 'run', '--config', 'vitest.distributed.config.ts', ...process.argv.slice(2)]
-  const code = await runTool(command, { TMPDIR: scratch, MISSING_ENGINES: missing.join(',') })
-  if (missing.length > 0) console.log(`\nNot tested, for want of an engine: ${missing.join(', ')}.`)
+  const env = { TMPDIR: scratch, MISSING_ENGINES: missing.join(',') }
+  // Named files are Vitest's: whoever asks for one does not wait for a browser.
+  const files = process.argv.slice(2)
+  let code = await runTool(['vitest', 'run', '--config', 'vitest.distributed.config.ts', ...files], env)
+  if (files.length === 0 && !JOURNEY.some((name) => missing.includes(name))) {
+    await buildExtension(progress)
+    const CHROMIUM_PATH = await findChromium(progress)
+    const journeys = ['playwright', 'test', '--config', 'playwright.distributed.config.ts']
+    code = Math.max(code, await runTool(journeys, { ...env, CHROMIUM_PATH }))
+  }
+  if (missing.length > 0) console.log(`\nNot tested, for want of it: ${missing.join(', ')}.`)
   process.exitCode = code
 } catch (error) {
   if (isClosing()) await new Promise(() => {})

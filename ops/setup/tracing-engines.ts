@@ -1,6 +1,6 @@
 /**
- * The engines that traces can be in, for tests: a Collector, Jaeger, and a program that sends spans. Those of PATH, or built with
- * Go into the cache, which takes minutes and is done once.
+ * The engines that traces can be in, for tests: a Collector, Jaeger, Tempo, and a program that sends spans. Those of PATH, or
+ * built with Go into the cache, which takes minutes and is done once.
  */
 
 import { chmod, cp, readdir, readFile } from 'node:fs/promises'
@@ -19,10 +19,12 @@ const TELEMETRYGEN = 'github.com/open-telemetry/opentelemetry-collector-contrib/
  * beside it, on the same commit.
  */
 const JAEGER = 'github.com/jaegertracing/jaeger@v1.76.0'
+/** Its main branch of 23 April 2026: of Tempo 2, too, Go takes no tag. */
+const TEMPO = 'github.com/grafana/tempo@v1.5.1-0.20260423183749-e1676d825c43'
 /** Change whenever the code below would make another folder. */
 const RECIPE_VERSION = 1
-/** Two busy cores take a quarter of an hour for the largest. */
-const BUILD_MS = 60 * 60_000
+/** Two cores take a quarter of an hour for the largest. What is not there by then is missed, and goes on from there next time. */
+const BUILD_MINUTES = 20
 const SMALL = ['-trimpath', '-ldflags', '-s -w']
 
 const WHY = 'testing traces in engines'
@@ -36,6 +38,10 @@ export async function findCollector(progress: Progress): Promise<string> {
 /** The same for Jaeger. */
 export async function findJaeger(progress: Progress): Promise<string> {
   return progress.step('Jaeger', async (now) => shown(await jaegerProgram(now)))
+}
+/** The same for Tempo. */
+export async function findTempo(progress: Progress): Promise<string> {
+  return progress.step('Tempo', async (now) => shown(await tempoProgram(now)))
 }
 /** The same for telemetrygen. */
 export async function findTelemetrygen(progress: Progress): Promise<string> {
@@ -52,22 +58,30 @@ export async function collectorProgram(now: Now = () => {}): Promise<string> {
     await inWorkFolder(async (work) => {
       await go(['install', BUILDER], { GOBIN: work })
       await cp(MANIFEST, join(work, 'manifest.yaml'))
-      await run(join(work, 'builder'), ['--config', 'manifest.yaml', '--skip-compilation'], work)
+      await output(join(work, 'builder'), ['--config', 'manifest.yaml', '--skip-compilation'], { cwd: work })
       await go(['build', ...SMALL, '-o', join(folder, 'otelcol'), '.'], {}, join(work, 'build'))
     })
   })
 }
 
 export async function jaegerProgram(now: Now = () => {}): Promise<string> {
-  const fix = 'install Go 1.25 or later'
-  return built('jaeger', { jaeger: JAEGER }, fix, now, async (go, folder) => {
-    const { Dir } = JSON.parse(await go(['mod', 'download', '-json', JAEGER])) as { Dir: string }
+  return builtFromSource('jaeger', JAEGER, './cmd/jaeger', now)
+}
+
+/** All of Tempo in one process. */
+export async function tempoProgram(now: Now = () => {}): Promise<string> {
+  return builtFromSource('tempo', TEMPO, './cmd/tempo', now)
+}
+
+async function builtFromSource(name: string, module: string, main: string, now: Now): Promise<string> {
+  return built(name, { [name]: module }, 'install Go 1.26 or later', now, async (go, folder) => {
+    const { Dir } = JSON.parse(await go(['mod', 'download', '-json', module])) as { Dir: string }
     // In a copy: Go keeps modules read-only, and only within one do its own replacements hold.
     await inWorkFolder(async (work) => {
-      const source = join(work, 'jaeger')
+      const source = join(work, name)
       await cp(Dir, source, { recursive: true })
       await writable(source)
-      await go(['build', ...SMALL, '-o', join(folder, 'jaeger'), './cmd/jaeger'], {}, source)
+      await go(['build', ...SMALL, '-o', join(folder, name), main], {}, source)
     })
   })
 }
@@ -90,20 +104,21 @@ async function built(
   now: Now,
   build: (go: Go, folder: string) => Promise<void>,
 ): Promise<string> {
+  const until = Date.now() + BUILD_MINUTES * 60_000
   const folder = await made(name, { version: RECIPE_VERSION, arch: process.arch, ...recipe }, async (folder) => {
     const path = await onPath('go')
     if (!path) throw new SetupError(`${name} was not found.`, { why: WHY, fix })
     now(`building ${name} with Go (some minutes, once)`)
-    await build((args, env = {}, cwd = folder) => run(path, args, cwd, env), folder)
+    const go: Go = (args, env = {}, cwd = folder) =>
+      output(path, args, { cwd, env: { ...process.env, ...env }, timeout: Math.max(1, until - Date.now()) })
+    await build(go, folder)
   }).catch((cause) => {
     if (cause instanceof SetupError) throw cause
-    throw new SetupError(`${name} could not be built.`, { why: WHY, fix, cause })
+    if (Date.now() < until) throw new SetupError(`${name} could not be built.`, { why: WHY, fix, cause })
+    const late = `${name} could not be built within ${BUILD_MINUTES} minutes. Go keeps what it has compiled.`
+    throw new SetupError(late, { why: WHY, fix: 'npm run test:distributed, once more' })
   })
   return join(folder, name)
-}
-
-function run(program: string, args: string[], cwd: string, env: Record<string, string> = {}): Promise<string> {
-  return output(program, args, { cwd, env: { ...process.env, ...env }, timeout: BUILD_MS })
 }
 
 async function writable(folder: string): Promise<void> {

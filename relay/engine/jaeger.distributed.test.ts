@@ -71,6 +71,7 @@ describe.skipIf(['Collector', 'Jaeger'].some((name) => missing.includes(name)))(
       traces: engine,
       now,
       losesFlags: true,
+      overwrites: true,
       async passWindow() {
         at += 120_000
         await engine.tend()
