@@ -122,7 +122,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
     capacity: {
       about:
         'what --runs runs and as many look-ups cost every process of ops/deploy, and what that makes of many installs',
-      runs: 200,
+      runs: 100,
       run: async (runs) => (await import('./capacity.ts')).benchCapacity(runs),
     },
     cardinality: {
