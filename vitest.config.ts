@@ -12,6 +12,6 @@ export default defineConfig({
     // How long something takes is the machine's business: these end what hangs, and nothing else, on a busy one, too.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    expect: { poll: { timeout: 20_000 } },
+    expect: { poll: { timeout: 60_000 } },
   },
 })

@@ -13,7 +13,7 @@ it('the extension is within its sizes, and telemetry is part of what was weighed
   expect(size.tracer.gzipped).toBeGreaterThan(5_000)
   expect(size.background.gzipped).toBeGreaterThan(size.tracer.gzipped)
   expect(size.lastResort.gzipped, 'Readability is not in the content script').toBeGreaterThan(size.content.gzipped)
-}, 60_000)
+})
 
 it('each file that is imported counts once, however often and in whatever form', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-size-'))

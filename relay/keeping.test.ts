@@ -130,7 +130,7 @@ test('While the disk refuses it is a 503 that says when to try again, and what i
   const { take, post } = relay(path)
   await take(sampleSpan('00f067aa0ba902b7'), sampleSpan('00f067aa0ba902b8', { traceId: NEIGHBOUR }))
   await post(NEIGHBOUR)
-  const other = new DatabaseSync(pathOf(path, { file: 1, hour: START }))
+  const other = new DatabaseSync(pathOf(path, { file: 1, hour: START }), { timeout: 60_000 })
   other.exec('BEGIN IMMEDIATE')
   const response = await post(TRACE_ID)
   expect(response.status).toBe(503)

@@ -38,10 +38,10 @@ it('of fifty runs at once each gets its PDF, in the order in which they came, an
   } finally {
     await stack.stop()
   }
-}, 120_000)
+})
 
 it('runs one after another leave no process, file or handle behind', async () => {
   const { before, after } = await runSequentially(20, 5)
   expect(after).toMatchObject({ children: 0, jobs: 0 })
   expect(after.handles).toBeLessThanOrEqual(before.handles + 2)
-}, 60_000)
+})

@@ -35,7 +35,7 @@ beforeAll(async () => {
       WEBHOOK_ALLOW_LOOPBACK: '1',
     },
   })
-}, 60_000)
+})
 afterAll(async () => {
   await stack?.stop()
   await endpoint?.close()
@@ -185,7 +185,7 @@ it('Every run counts once in all that counts runs: those that work, fail, are ca
   await expect.poll(async () => (await typesOf(checked[0] as string)).length).toBeGreaterThan(10)
   expect(new Set(await typesOf(checked[0] as string))).toEqual(new Set([true]))
   expect(new Set(await typesOf(done[0] as string))).toEqual(new Set([false]))
-}, 60_000)
+})
 
 it('The catalogue knows the checks of PDFs and has room for every failure', () => {
   expect(METRICS.pdfValidations.labels.check).toEqual(PDF_CHECKS)

@@ -39,7 +39,7 @@ describe('in a real Prometheus and Alertmanager, 60 times as fast', () => {
     other = await playTraffic('pass-ats-synthetics', {})
     service.play(healthy)
     proof = await startProof(await prometheusPrograms(), documents, [service.target, other.target])
-  }, 60_000)
+  })
   afterAll(async () => {
     await proof?.close()
     service?.close()
@@ -54,7 +54,7 @@ describe('in a real Prometheus and Alertmanager, 60 times as fast', () => {
       { metric: {}, value: expect.closeTo(50, -1) },
     ])
     expect(proof.seen()).toEqual([])
-  }, 60_000)
+  })
 
   it('no alert fires on what happens to checks of ours', async () => {
     service.play({ ...healthy, ...asSynthetic(faults) })
@@ -63,7 +63,7 @@ describe('in a real Prometheus and Alertmanager, 60 times as fast', () => {
       await proof.query('sum(increase(pass_runs_total{outcome="failed",synthetic="true"}[5s])) > 10'),
     ).toHaveLength(1)
     expect(proof.seen()).toEqual([])
-  }, 60_000)
+  })
 
   it('every alert reaches the webhook with its severity and a link that leads to its runbook', async () => {
     proof.begin()

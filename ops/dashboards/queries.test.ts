@@ -20,7 +20,7 @@ describe('the panels, asked of a real Prometheus', () => {
     started = await startFilledPrometheus(await prometheusPrograms(), SPAN)
     for (const asked of all)
       answers.push({ asked, answer: await ask(started.base, asked, { ...SPAN, to: started.to }, CHOSEN) })
-  }, 120_000)
+  })
   afterAll(() => started?.close())
 
   it('every query has at least one finite value', () => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
   distDir = join(temporary, 'dist')
   const env = { LLM_BASE_URL: endpoint.baseUrl, LLM_MODEL: 'm-1' }
   stack = await startTemporaryStack({ toolchainPath: toolchainPath(), distDir, env })
-}, 60_000)
+})
 
 afterAll(async () => {
   await stack?.stop()
@@ -123,7 +123,7 @@ test('What works but takes longer than its objective has exit code 3', async () 
   endpoint.next = ['held']
   const asked = endpoint.requests.length
   const checking = check('generate', { args: ['--objective', '1'] })
-  await expect.poll(() => endpoint.requests.length, { timeout: 20_000 }).toBe(asked + 1)
+  await expect.poll(() => endpoint.requests.length).toBe(asked + 1)
   // Time itself is what is tested.
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   endpoint.release()
@@ -171,7 +171,7 @@ test('Tectonic that is missing fails every check, and a server that is down does
   } finally {
     await broken.stop()
   }
-}, 90_000)
+})
 
 test('A check that is stopped in the middle cancels its run, says nothing, and leaves nothing', async () => {
   endpoint.behaviour = 'stalled'
@@ -186,7 +186,7 @@ test('A check that is stopped in the middle cancels its run, says nothing, and l
   })
   try {
     const cancelled = () => counted('pass_runs_total', { outcome: 'cancelled', synthetic: 'true' })
-    await expect.poll(() => endpoint.requests.length, { timeout: 20_000 }).toBeGreaterThan(before)
+    await expect.poll(() => endpoint.requests.length).toBeGreaterThan(before)
     const already = await cancelled()
     const ended = once(child, 'close')
     child.kill('SIGTERM')

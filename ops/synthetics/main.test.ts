@@ -69,4 +69,4 @@ test('npm run synthetics runs every check, counts what becomes of each, and stop
   child.kill('SIGTERM')
   expect((await exited)[0]).toBe(143)
   expect(await readdir(temporary)).toEqual([])
-}, 90_000)
+})

@@ -380,7 +380,7 @@ test('A disk that takes no write does not stop the forwarder', async () => {
   const relay = startRelay(sink.url, { path, log })
   await send(relay, [sampleSpan(id(1), failed)])
   await sink.arrived(1)
-  const other = new DatabaseSync(join(path, 'kept.sqlite'))
+  const other = new DatabaseSync(join(path, 'kept.sqlite'), { timeout: 60_000 })
   other.exec('BEGIN IMMEDIATE')
   await send(relay, [sampleSpan(id(2))])
   await heard('forward cursor not written')

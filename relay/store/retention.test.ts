@@ -263,7 +263,7 @@ test('A second relay on the same folder is refused, and the first goes on', asyn
 test('When the disk refuses, every waiting request is told so, and the next can succeed', async () => {
   const { path, store, append, files } = storeAt()
   await append(traceOf(0))
-  const other = new DatabaseSync(join(path, files()[0] ?? ''))
+  const other = new DatabaseSync(join(path, files()[0] ?? ''), { timeout: 60_000 })
   other.exec('BEGIN IMMEDIATE')
   const refused = await Promise.allSettled([append(traceOf(1)), append(traceOf(2), { error: true })])
   expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected'])

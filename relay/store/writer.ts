@@ -112,6 +112,17 @@ async function answer(call: Call): Promise<Answers[Call['kind']]> {
   }
 }
 
+let tidying = false
+/** Between two calls, never within one. */
+function tidyLater(): void {
+  if (tidying) return
+  tidying = true
+  setImmediate(function tidy() {
+    if (journal.tidy()) setImmediate(tidy)
+    else tidying = false
+  })
+}
+
 parentPort?.on('message', async ({ id, call }: { id: number; call: Call }) => {
   try {
     tell({ kind: 'answer', id, value: await answer(call) })
@@ -119,4 +130,5 @@ parentPort?.on('message', async ({ id, call }: { id: number; call: Call }) => {
     tell({ kind: 'failure', id, message: messageOf(error) })
   }
   if (call.kind === 'close') parentPort?.close()
+  else tidyLater()
 })

@@ -172,7 +172,7 @@ it('a run that every server leaves in the middle ends clearly, and may be posted
     const { work, runs: taken } = held()
     const leaving = server()
     leaving.workWith(work)
-    await expect.poll(() => taken.length, { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => taken.length).toBe(1)
     await leaving.leave()
   }
   const last = server()

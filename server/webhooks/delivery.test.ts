@@ -69,7 +69,6 @@ it('a message that a killed server was sending is sent by the next one, in a tra
         async () =>
           (await fetch(`${stack.relayUrl}/api/traces/${line?.trace_id}`, { headers: asSupport(stack.relayUrl) }))
             .status,
-        { timeout: 5_000 },
       )
       .toBe(200)
     const trace = await (

@@ -68,7 +68,7 @@ beforeAll(async () => {
   relays = [await start(1), await start(2)]
   nginx = await startNginx({ relays: [relays[0]?.url ?? '', relays[1]?.url ?? ''], servers }, ports)
   cleaning.push(() => nginx.stop())
-}, 60_000)
+})
 afterAll(async () => {
   for (const clean of cleaning.reverse()) await clean()
 })
