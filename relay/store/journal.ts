@@ -291,6 +291,11 @@ export function createJournal({ folder, terms, kept, onOpen, onDamage }: Journal
 
     markOf: (traceId: string): Mark => marks.of(traceId),
 
+    /** Puts all of an hour that is over into its index and its file now, if it is not there yet. */
+    finish(hour: Hour): void {
+      if (over.has(hour)) seal(hour)
+    },
+
     /** Closes an hour's file and forgets it. */
     release(hour: Hour): void {
       if (hour === hours.at(-1)) writing = undefined

@@ -105,6 +105,13 @@ test('What went before its late error was forwarded is counted, too, of the same
   expect(store.losses()).toMatchObject({ unforwarded: 3 })
 })
 
+test('A file that goes in the moment in which it is full is counted, too', async () => {
+  const { append, notices } = storeAt({ terms: { ...TERMS, maxBytes: 256 * 1024 } })
+  await append(traceOf(1), { error: true, bytes: 512 * 1024 })
+  await append(traceOf(2))
+  expect(notices).toMatchObject([{ kind: 'gone', file: 1, why: 'room', unforwardedSpans: 1 }])
+})
+
 test('Over the cap the oldest hours go early, and are counted', async () => {
   const terms = { ...TERMS, maxBytes: 4 * 1024 * 1024 }
   const { store, append, clock, files, spans } = storeAt({ terms })

@@ -82,6 +82,8 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
 
   function drop(hour: Hour, why: Gone['why']): Gone {
     const { file } = hour.name
+    // What is lost is counted in its index.
+    journal.finish(hour)
     const unforwarded = () =>
       dueLater(hour, destination, 'forward').reduce(
         (sum, traceId) => sum + hour.read.spansOf(traceId),
