@@ -51,7 +51,16 @@ export default defineConfig(({ mode }) => {
     build: {
       outDir: firefox ? 'dist-firefox' : 'dist',
       emptyOutDir: true,
-      rolldownOptions: { input: { resume: 'extension/resume/resume.html' } },
+      rolldownOptions: {
+        input: { resume: 'extension/resume/resume.html' },
+        // Without hashes: nothing is fetched from a cache, and crxjs's depend on the folder, by which a release could not be
+        // made again elsewhere.
+        output: {
+          entryFileNames: 'assets/[name].js',
+          chunkFileNames: 'assets/[name].js',
+          assetFileNames: 'assets/[name][extname]',
+        },
+      },
     },
   }
 })
