@@ -57,21 +57,23 @@ async function test() {
 
   const unit = join(scratch, 'unit.json')
   const browser = join(scratch, 'browser.json')
+  const ledger = join(scratch, 'ledger')
   const outcomes = [
     await check('Lint', ['biome', 'ci', '.']),
     await check('Types', ['tsc', '-p', '.']),
     await check(
       'Unit and integration',
       ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${unit}`],
-      {},
+      { TRACE_LEDGER: ledger },
       () => readVitestReport(unit, ROOT),
     ),
     await check(
       'Browser',
       ['playwright', 'test'],
-      { CHROMIUM_PATH: chromium, FIREFOX_PATH: firefox, TEST_SUMMARY: browser },
+      { CHROMIUM_PATH: chromium, FIREFOX_PATH: firefox, TEST_SUMMARY: browser, TRACE_LEDGER: ledger },
       () => readPlaywrightReport(browser),
     ),
+    await check('Traces', ['node', 'ops/trace-ledger.ts', ledger]),
   ]
   console.log('\nSummary\n')
   for (const { name, ok, passed, failed, ms } of outcomes) {
