@@ -133,7 +133,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
   },
   'Who hears of it when it fails?': {
     alerts: {
-      about: 'alerts from real causes, after --runs seconds in which nothing may fire, a second a minute of the rules',
+      about: 'every alert from a real cause, for half an hour, after --runs seconds (minutes of the rules) without any',
       runs: 60,
       run: async (runs) => (await import('./alerts.ts')).benchAlerts(runs),
     },

@@ -198,3 +198,20 @@ test('Other content types and encodings are a 415', async () => {
   expect((await send('{}', { 'content-type': 'application/json', 'content-encoding': 'br' })).status).toBe(415)
   expect((await send('{}', { 'content-type': 'application/json; charset=utf-8' })).status).toBe(200)
 })
+
+test('Requests that wait for the disk hold up nobody who is to be read: the store hears of all, and turns away the rest', async () => {
+  const heard: (() => void)[] = []
+  const all = Promise.withResolvers<void>()
+  // A disk that stands still.
+  const append = () =>
+    new Promise<void>((resolve) => {
+      heard.push(resolve)
+      if (heard.length === 200) all.resolve()
+    })
+  const accept = createAccept({ append }, () => {})
+  const body = { bytes: encode(REQUEST, 'protobuf'), encoding: 'protobuf', gzipped: false } as const
+  const accepted = Array.from({ length: 200 }, () => accept(body))
+  await all.promise
+  for (const answer of heard) answer()
+  expect((await Promise.all(accepted)).every(({ rejected }) => rejected === 0)).toBe(true)
+})

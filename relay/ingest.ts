@@ -20,6 +20,7 @@ import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, encodingOf,
 import { createPlaces, createRoom } from './room.ts'
 import { scan } from './scan/scan.ts'
 import type { Scrubbed } from './scan/scrubber.ts'
+import type { NewRequest } from './store/journal.ts'
 import type { Traces } from './store/traces.ts'
 import { StoreUnavailable } from './store/writer-thread.ts'
 
@@ -29,7 +30,7 @@ export const MAX_BODY_BYTES = 20 * 1024 * 1024
 const MAX_ARRIVING_BYTES = 128 * 1024 * 1024
 /** Larger requests, after decompression, are read one after another: each takes its time, and its memory twice. */
 const LARGE_BYTES = 1024 * 1024
-/** Of the others so many, since a few bytes of gzip can be a megabyte each. More of them than one transaction takes. */
+/** Of the others so many are unpacked and read, since a few bytes of gzip can be a megabyte each. */
 const MAX_SMALL_AT_ONCE = 64
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
@@ -73,12 +74,19 @@ export type Accept = (body: IncomingBody, charge?: Charge) => Promise<Accepted>
 /** Told how many spans there are before any is kept; may throw, and then none is. */
 export type Charge = (spans: number) => void | Promise<void>
 
+/** A body that was looked through: what is to be stored of it, packed, and what is answered then. */
+interface Prepared extends Accepted {
+  /** Undefined when nothing is left of it. */
+  request: NewRequest | undefined
+  spans: number
+}
+
 /** Makes the one way in; `onStored` is called after every request that was kept. */
 export function createAccept(store: Pick<Traces, 'append'>, onStored: () => void): Accept {
   const inPlace = createPlaces(MAX_SMALL_AT_ONCE)
   const inTurn = createTurns()
 
-  async function keep(body: IncomingBody, inflated: Uint8Array, charge?: Charge): Promise<Accepted> {
+  async function prepare(body: IncomingBody, inflated: Uint8Array, charge?: Charge): Promise<Prepared> {
     const { bytes, encoding, gzipped } = body
     const { traces, spans, rejected, body: clean, scrubbed } = scan(inflated, encoding)
     // A service is charged nothing, and waits for nothing.
@@ -88,34 +96,41 @@ export function createAccept(store: Pick<Traces, 'append'>, onStored: () => void
     if (scrubbed) countScrubbed(scrubbed)
     const isClean = clean === inflated
     if (inflated !== bytes && isClean) giveBack(inflated)
-    if (traces.length > 0) {
-      // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
-      const stored = isClean && gzipped ? bytes : await gzip(clean)
-      await store.append({ encoding, body: stored, traces }).catch((error) => {
-        spansBy.add({ result: 'dropped', reason: 'store_unavailable' }, spans)
-        throw error
-      })
-      countStored(spans)
-      onStored()
-    }
+    const hasSpans = traces.length > 0
+    // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
+    const packed = hasSpans && !(isClean && gzipped) ? await gzip(clean) : bytes
     return {
+      request: hasSpans ? { encoding, body: packed, traces } : undefined,
+      spans,
       rejected,
       reason: rejected > 0 ? 'Spans need a trace ID of 16 bytes and span IDs of 8, not all zero.' : '',
       scrubbed,
     }
   }
 
+  async function keep({ request, spans, ...accepted }: Prepared): Promise<Accepted> {
+    if (!request) return accepted
+    await store.append(request).catch((error) => {
+      spansBy.add({ result: 'dropped', reason: 'store_unavailable' }, spans)
+      throw error
+    })
+    countStored(spans)
+    onStored()
+    return accepted
+  }
+
   return async (body, charge) => {
-    const accepted = await inPlace(async () => {
+    const prepared = await inPlace(async () => {
       // Tried, not looked up: the length in gzip's trailer is the sender's word.
       const small = await inflate(body, LARGE_BYTES)
-      return small && keep(body, small, charge)
+      return small && prepare(body, small, charge)
     })
-    if (accepted) return accepted
+    // Not in its place: it is packed again, and how many wait for the disk is the store's to bound, and to tell.
+    if (prepared) return keep(prepared)
     return inTurn(async () => {
       const large = await inflate(body, MAX_BODY_BYTES)
       if (!large) throw new BodyTooLarge(`More than ${MAX_BODY_BYTES} bytes.`)
-      return keep(body, large, charge)
+      return keep(await prepare(body, large, charge))
     })
   }
 }

@@ -50,6 +50,7 @@ const tectonic = new Tectonic({
   // A run that was taken is not turned away later.
   queueLimit: MAX_ACTIVE,
 })
+tectonic.tellWaiting()
 // Measured now, so that the first run need not wait for it.
 typefaceOf(tectonic, template).catch((error) => {
   const { code, reason, latexErrorLine: line } = Failure.from(error)

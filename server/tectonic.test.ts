@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { scrape, sumOf } from '../fixtures/metrics/scraped.ts'
 import {
   ATTR_COMPILE_FORMAT,
   ATTR_COMPILE_OUTCOME,
@@ -227,6 +228,17 @@ describe('Tectonic', () => {
     expect((await failureOf(one.compile(page('d'), OWN))).code).toBe('overloaded')
     await Promise.all(compiling)
     expect(places).toEqual(['b0', 'c1', 'c0', 'a done', 'b done', 'c done'])
+  })
+
+  it('tells the metric how many wait, whatever another one does that only tries a template', async () => {
+    const one = tectonic({ concurrency: 1, queueLimit: 2 })
+    one.tellWaiting()
+    tectonic({})
+    const waiting = async () => sumOf(await scrape(), 'pass_tectonic_queue_depth')
+    const compiling = ['a', 'b', 'c'].map((name) => one.compile(page(name), OWN))
+    expect(await waiting()).toBe(2)
+    await Promise.all(compiling)
+    expect(await waiting()).toBe(0)
   })
 
   it('lets LaTeX from outside wait while one of ours is compiled', async () => {

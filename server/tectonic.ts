@@ -112,10 +112,14 @@ export class Tectonic {
     this.#timeoutMs = options.timeoutMs
     this.#own = new Turns(options)
     this.#foreign = new Turns({ ...options, concurrency: Math.ceil(options.concurrency / 2) })
-    waiting.whenAsked(() => waiting.set({}, this.#own.waiting + this.#foreign.waiting))
     this.#format = (options.format ?? Promise.resolve(undefined)).finally(() => {
       this.#prepared = true
     })
+  }
+
+  /** Has the metric tell of this one's queues: of the one that serves people, not of those that try a template. */
+  tellWaiting(): void {
+    waiting.whenAsked(() => waiting.set({}, this.#own.waiting + this.#foreign.waiting))
   }
 
   /**

@@ -15,9 +15,14 @@ const CAUSES = [
   'tokens that expired two hours ago',
   'tokens that the relay has not signed',
   'a receiver of webhooks that answers 500',
+  'a receiver of webhooks that answers 410',
+  'more spans than a store has room for, and no backend',
+  'a file of the store that is damaged',
+  'a disk that takes 8 s to write',
+  'more runs at once than are compiled at once',
 ]
 
-describe('two real stacks, watched by a Prometheus that lives 60 times as fast', () => {
+describe('real stacks, watched by a Prometheus that lives 60 times as fast', () => {
   const closing: (() => unknown)[] = []
   let place: Awaited<ReturnType<typeof setUpCauses>>
   let proof: Proof
@@ -25,8 +30,10 @@ describe('two real stacks, watched by a Prometheus that lives 60 times as fast',
   beforeAll(async () => {
     place = await setUpCauses(closing)
     proof = await startProof(await prometheusPrograms(), readDocuments(), place.targets)
-    closing.push(() => proof.close(), place.startTraffic())
-  })
+    closing.push(() => proof.close())
+    place.startTraffic()
+    // Four stacks, each after the other.
+  }, 300_000)
   afterAll(async () => {
     for (const close of closing.reverse()) await close()
   })
@@ -40,7 +47,7 @@ describe('two real stacks, watched by a Prometheus that lives 60 times as fast',
   it.each(['pass_stage_duration_seconds_bucket', 'pass_e2e_duration_seconds_bucket'])(
     'open the trace behind a point of %s in the console, as Prometheus has scraped it',
     async (metric) => {
-      const [traceId] = await proof.tracesOf(`${metric}{outcome="ok",synthetic="false"}`)
+      const [traceId] = await proof.tracesOf(`${metric}{job="pass-ats-relay",outcome="ok",synthetic="false"}`)
       expect(traceId).toMatch(/^[0-9a-f]{32}$/)
       const page = await fetch(`${place.relayUrl}/support/${traceId}`, { headers: asSupport(place.relayUrl) })
       expect(page.status).toBe(200)
@@ -48,26 +55,24 @@ describe('two real stacks, watched by a Prometheus that lives 60 times as fast',
     },
   )
 
-  it.each(CAUSES)(
-    'tell of %s',
-    async (name) => {
-      const cause = place.causes.find(({ what }) => what === name)
-      if (!cause) throw new Error(`There is no cause "${name}"`)
-      const stop = new AbortController()
-      const provoking = cause.provoke(stop.signal)
-      try {
-        for (const [alert, labels = {}] of cause.alerts) {
-          const { labels: told, annotations } = await proof.fires(alert, labels, 90_000)
-          expect(told.severity).toMatch(/^(warning|critical)$/)
-          const link = new URL(annotations.runbook_url ?? '')
-          expect(await (await fetch(link)).text()).toContain(`id="${link.hash.slice(1)}"`)
-        }
-      } finally {
-        stop.abort()
-        await provoking
-        await cause.repair?.()
+  it.for(CAUSES)('tell of %s', { timeout: 150_000 }, async (name, { skip }) => {
+    const cause = place.causes.find(({ what }) => what === name)
+    if (!cause) throw new Error(`There is no cause "${name}"`)
+    const why = await cause.impossible?.()
+    skip(why !== undefined, why)
+    const stop = new AbortController()
+    const provoking = cause.provoke(stop.signal)
+    try {
+      for (const [alert, labels = {}] of cause.alerts) {
+        const { labels: told, annotations } = await proof.fires(alert, labels, 90_000)
+        expect(told.severity).toMatch(/^(warning|critical)$/)
+        const link = new URL(annotations.runbook_url ?? '')
+        expect(await (await fetch(link)).text()).toContain(`id="${link.hash.slice(1)}"`)
       }
-    },
-    150_000,
-  )
+    } finally {
+      stop.abort()
+      await provoking
+      await cause.repair?.()
+    }
+  })
 })

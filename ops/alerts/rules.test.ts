@@ -73,13 +73,12 @@ it.each(documents.map((document) => [document.name, document] as const))(
     const folder = await mkdtemp(join(tmpdir(), 'pass-ats-rules-'))
     try {
       await writeFile(join(folder, 'rules.yml'), rulesFile([document]))
-      await writeFile(
-        join(folder, `${name}.yml`),
-        promtoolTests(document, healthyTraffic(documents), join(folder, 'rules.yml')),
-      )
-      const run = execute(promtool, ['test', 'rules', join(folder, `${name}.yml`)])
+      const files = promtoolTests(document, healthyTraffic(documents), join(folder, 'rules.yml'))
+      const paths = files.map((_, index) => join(folder, `${name}-${index}.yml`))
+      await Promise.all(files.map((text, index) => writeFile(paths[index] ?? '', text)))
+      const run = execute(promtool, ['test', 'rules', ...paths])
       const { stdout } = await run.catch(({ stdout, stderr }) => ({ stdout: `${stdout}${stderr}` }))
-      expect(stdout).toContain('SUCCESS')
+      expect(stdout.match(/SUCCESS/g)).toHaveLength(files.length)
       expect(stdout).not.toContain('FAILED')
     } finally {
       await rm(folder, { recursive: true })

@@ -36,12 +36,19 @@ export async function callerOf(stack: Stack, key?: string) {
       body: JSON.stringify(body),
     }).then((answer) => answer.text())
   return {
-    async run() {
+    /** To the PDF, or to where the signal comes: then it is cancelled, as by a person. */
+    async run(signal: AbortSignal | null = null) {
       const id = traceId()
+      const clickedAt = performance.now()
       await post(id, { profile, posting })
-      const events = await (await ask(id, `/runs/${id}/events`)).text()
-      if (!/"type":"done"/.test(events)) return
-      await (await ask(id, `/runs/${id}/resume.pdf`, { headers: { 'pass-ats-timings': 'elapsed=2500' } })).bytes()
+      try {
+        const events = await (await ask(id, `/runs/${id}/events`, { signal })).text()
+        if (!/"type":"done"/.test(events)) return
+        const timings = `elapsed=${Math.round(performance.now() - clickedAt)}`
+        await (await ask(id, `/runs/${id}/resume.pdf`, { headers: { 'pass-ats-timings': timings }, signal })).bytes()
+      } finally {
+        if (signal?.aborted) await ask(id, `/runs/${id}/cancel`, { method: 'POST' })
+      }
     },
     /** A request for a run that is refused for what it says: cheap, and counted by the relay all the same. */
     malformed: () => post(traceId(), { profile: 1 }),

@@ -1,34 +1,36 @@
 /**
- * Two real stacks under traffic, and one thing after another that is broken in them on purpose, with the alerts that are to
- * tell of it. The second has a Tectonic that does as it is told; LaTeX from outside goes to the first, which has a sandbox.
+ * Real stacks under traffic, and one thing after another that is broken in them on purpose, with the alerts that are to
+ * tell of it. The second has a Tectonic that does as it is told, as that of tectonic-causes.ts; LaTeX from outside goes to
+ * the first, which has a sandbox. What can happen to a relay's store happens in store-causes.ts.
  */
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pass } from 'node:timers/promises'
 import { startOpenAiEndpoint } from '../../../fixtures/llm/openai-endpoint.ts'
-import { createTokens } from '../../../relay/access/tokens.ts'
 import { toolchainPath } from '../../setup/toolchain.ts'
 import { startTemporaryStack } from '../../stack.ts'
-import { callerOf, over, traceId } from './caller.ts'
+import { accessCauses } from './access-causes.ts'
+import { callerOf, over } from './caller.ts'
+import { type Cause, target, until } from './cause.ts'
+import { findPlaces } from './checks.ts'
 import { startReceiver } from './receiver.ts'
+import { storeCauses } from './store-causes.ts'
 import { obedientTectonic } from './tectonic.ts'
+import { tectonicCauses } from './tectonic-causes.ts'
 
 const SECRET = randomBytes(32).toString('hex')
 const BROKEN_LATEX = String.raw`\documentclass{article}\begin{document}\nonsense\end{document}`
 const ENDLESS_LATEX = String.raw`\documentclass{article}\begin{document}\loop\iftrue\repeat\end{document}`
 const SOUND_LATEX = String.raw`\documentclass{article}\begin{document}Sound.\end{document}`
 
-/** One thing that is broken on purpose, and what is to be told of it. */
-export interface Cause {
-  what: string
-  alerts: [alert: string, labels?: Record<string, string>][]
-  /** Goes on until the signal comes. */
-  provoke: (signal: AbortSignal) => Promise<unknown>
-  /** Makes it whole again. */
-  repair?: () => unknown
-}
-
-const target = (job: string, url: string) => ({ job, address: new URL(url).host })
+/** A day of the rules, and what a rule's window adds to it: that long ago all was well. */
+const DAY_MS = 24 * 60_000
+const HOUR_MS = 60_000
+/** How long a webhook waits before somebody is told, seconds that stay seconds. */
+const WAITS_MS = 300_000
+/** Of those that break things; more than two must find the same to be believed. */
+const PLACES = 4
+const CHECKED_EVERY_SECONDS = 30
 
 /** Everything that is to be closed goes into `closing`, to be closed backwards. */
 export async function setUpCauses(closing: (() => unknown)[]) {
@@ -64,6 +66,11 @@ export async function setUpCauses(closing: (() => unknown)[]) {
     },
   })
   closing.push(() => second.stop())
+  const store = await storeCauses(closing)
+  const places = await findPlaces(PLACES)
+  const obedient = await tectonicCauses(closing, places)
+  const watch = await findPlaces(1)
+  const beganAt = performance.now()
 
   const person = await callerOf(first)
   const check = await callerOf(first, first.syntheticKey)
@@ -72,43 +79,10 @@ export async function setUpCauses(closing: (() => unknown)[]) {
   const targets = [
     ...[target('pass-ats-relay', first.metricsUrls.relay), target('pass-ats-server', first.metricsUrls.server)],
     ...[target('pass-ats-relay-2', second.metricsUrls.relay), target('pass-ats-server-2', second.metricsUrls.server)],
+    ...[...store.targets, ...obedient.targets, ...watch.targets, ...places.targets],
   ]
-  const bad =
-    (headers: Record<string, string>, url = first.relayUrl) =>
-    (signal: AbortSignal) =>
-      over(
-        signal,
-        20,
-        async () => void (await fetch(`${url}/runs/${traceId()}/events`, { headers }).then((r) => r.text())),
-      )
-  const longAgo = createTokens([SECRET], () => Date.now() - 7_200_000)
-  const { token: expired } = await longAgo.issue({ id: crypto.randomUUID(), synthetic: undefined })
-  const { token: forged } = await createTokens([randomBytes(32).toString('hex')], Date.now).issue({
-    id: crypto.randomUUID(),
-    synthetic: undefined,
-  })
-
   const causes: Cause[] = [
-    {
-      what: 'tokens that expired two hours ago',
-      alerts: [['TokensExpire'], ['MostRequestsRefused'], ['AuthBurst']],
-      provoke: bad({ authorization: `Bearer ${expired}` }),
-    },
-    {
-      what: 'tokens that the relay has not signed',
-      alerts: [['TokensForged', { reason: 'token_forged' }]],
-      provoke: bad({ authorization: `Bearer ${forged}` }),
-    },
-    {
-      what: 'requests of a web page',
-      alerts: [['TokensForged', { reason: 'origin_not_allowed' }]],
-      provoke: bad({ origin: 'https://pages.example' }),
-    },
-    {
-      what: 'requests that go around the relay',
-      alerts: [['TokensForged', { reason: 'relay_key_refused' }]],
-      provoke: bad({}, first.serverUrl),
-    },
+    ...(await accessCauses(first, SECRET)),
     {
       what: 'LaTeX with an error, to /compile',
       alerts: [['LatexErrors']],
@@ -160,6 +134,18 @@ export async function setUpCauses(closing: (() => unknown)[]) {
       async provoke(signal) {
         hooks.answer('never')
         await over(signal, 1, () => person.run())
+      },
+      repair: () => hooks.answer('well'),
+    },
+    {
+      what: 'a receiver of webhooks that takes none for five minutes',
+      alerts: [['WebhooksWait']],
+      patienceMs: WAITS_MS + 60_000,
+      async provoke(signal) {
+        // Those that have failed twice are tried again after five minutes: now, or it is told of in some other cause.
+        hooks.answer('with errors')
+        await person.run()
+        await until(signal)
       },
       repair: () => hooks.answer('well'),
     },
@@ -223,37 +209,69 @@ export async function setUpCauses(closing: (() => unknown)[]) {
         await over(signal, 1, () => person.malformed())
       },
     },
+    ...store.causes,
+    ...obedient.causes,
+    {
+      what: 'a receiver of webhooks that answers 410',
+      alerts: [['WebhooksGivenUp']],
+      async provoke(signal) {
+        hooks.answer('that it is gone')
+        await over(signal, 1, () => person.run())
+      },
+    },
+    {
+      what: 'PDFs of 1.4 MB, a day after those of the usual size',
+      alerts: [['PdfSizeShifts']],
+      patienceMs: DAY_MS + 2 * HOUR_MS,
+      async provoke(signal) {
+        // Not the others, which are as they were.
+        await stopTraffic()
+        await pass(Math.max(0, beganAt + DAY_MS + HOUR_MS / 2 - performance.now()), undefined, { signal }).catch(
+          () => {},
+        )
+        await obedient.makeLarge(signal)
+      },
+      repair: obedient.works,
+    },
     {
       what: 'a server that is killed',
       alerts: [['ServiceDown', { job: 'pass-ats-server' }], ['ServerUnreachable']],
       async provoke(signal) {
+        // Of a compilation that is killed with it, the folder would be left for an hour.
+        await stopTraffic()
         await first.killServer()
         await over(signal, 2, () => person.malformed())
       },
     },
   ]
 
+  let stopTraffic = async () => {}
+
   return {
     targets,
     causes,
     /** Of the first stack, whose runs work. */
     relayUrl: first.relayUrl,
+    /** Runs and compilations of people, and checks as they are made. */
     startTraffic() {
       const stop = new AbortController()
+      const rest = (ms: number) => pass(ms, undefined, { signal: stop.signal }).catch(() => {})
       const going = Promise.all([
         over(stop.signal, 1, async () => {
           await person.run()
-          await pass(1_500, undefined, { signal: stop.signal }).catch(() => {})
+          await rest(1_500)
         }),
         over(stop.signal, 1, async () => {
           await person.compile(SOUND_LATEX)
-          await pass(3_000, undefined, { signal: stop.signal }).catch(() => {})
+          await rest(3_000)
         }),
+        watch.check({ url: first.relayUrl, key: first.syntheticKey, everySeconds: CHECKED_EVERY_SECONDS }, stop.signal),
       ])
-      return async () => {
+      stopTraffic = async () => {
         stop.abort()
         await going
       }
+      closing.push(() => stopTraffic())
     },
     /** The same faults, of checks only: broken LaTeX, crashes and damaged PDFs. */
     async breakForChecksOnly() {

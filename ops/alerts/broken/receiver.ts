@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-type Answering = 'well' | 'with errors' | 'with refusals' | 'never'
+const STATUSES = { well: 200, 'with errors': 500, 'with refusals': 400, 'that it is gone': 410 }
+type Answering = keyof typeof STATUSES | 'never'
 
 /** An endpoint of somebody else's, that answers as it is told. */
 export async function startReceiver(closing: (() => unknown)[]) {
@@ -13,7 +14,7 @@ export async function startReceiver(closing: (() => unknown)[]) {
     request.resume()
     request.on('end', () => {
       if (answering === 'never') return
-      response.writeHead({ well: 200, 'with errors': 500, 'with refusals': 400 }[answering]).end()
+      response.writeHead(STATUSES[answering]).end()
     })
   })
   server.listen(0, '127.0.0.1')

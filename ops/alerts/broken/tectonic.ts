@@ -6,6 +6,18 @@ import { join } from 'node:path'
 import { closeOnSignal } from '../../closing.ts'
 import { readToolchain } from '../../setup/toolchain.ts'
 
+/**
+ * What it is told to do: end as the kernel would have it (`crash`, `memory`, `time`, `size`), leave noise for a PDF, or
+ * work all the same, but `slow`ly, with nearly all the memory that there is for it (`greedy`), or into a PDF that is `large`.
+ */
+export type Doing = 'work' | 'crash' | 'memory' | 'time' | 'size' | 'damage' | 'slow' | 'greedy' | 'large'
+
+/** Where it is a tenth of one: longer than a run may take, if it is to count as quick. */
+const SLOW_SECONDS = 33
+/** Of the gigabyte of addresses that a compilation has. */
+const GREEDY_MIB = 900
+const LARGE_BYTES = 1_400_000
+
 /** A script in front of the real Tectonic that reads from a file what to do. */
 export async function obedientTectonic(closing: (() => unknown)[]) {
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-tectonic-'))
@@ -29,16 +41,26 @@ case $mode in
   memory) kill -KILL $$ ;;
   time) kill -XCPU $$ ;;
   size) kill -XFSZ $$ ;;
+  slow) sleep ${SLOW_SECONDS} ;;
 esac
 ${real.map((part) => `'${part}'`).join(' ')} "$@" || exit $?
-if [ "$mode" = damage ]; then
-  while [ "$#" -gt 0 ]; do [ "$1" = --outdir ] && out=$2; shift; done
-  for pdf in "$out"/*.pdf; do echo 'not a PDF' > "$pdf"; done
-fi
+# In place of the shell, and so in the process that is looked at.
+[ "$mode" = greedy ] && exec dd if=/dev/zero of=/dev/null bs=${GREEDY_MIB}M count=1 status=none
+while [ "$#" -gt 0 ]; do [ "$1" = --outdir ] && out=$2; shift; done
+for pdf in "$out"/*.pdf; do
+  case $mode in
+    damage) echo 'not a PDF' > "$pdf" ;;
+    # A long remark, and after it the end once more: readers look for that at the end.
+    large)
+      end=$(tail -n 3 "$pdf")
+      { printf '%%'; head -c ${LARGE_BYTES} /dev/zero | tr '\\0' x; printf '\\n%s\\n' "$end"; } >> "$pdf" ;;
+  esac
+done
+exit 0
 `,
   )
   await chmod(script, 0o755)
-  const does = (what: 'work' | 'crash' | 'memory' | 'time' | 'size' | 'damage') => writeFile(mode, `${what}\n`)
+  const does = (what: Doing) => writeFile(mode, `${what}\n`)
   await does('work')
   const path = join(folder, 'toolchain.json')
   await writeFile(path, JSON.stringify({ ...rest, formats: join(folder, 'formats'), tectonic: script }))
