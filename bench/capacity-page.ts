@@ -4,7 +4,16 @@ import { writeFile } from 'node:fs/promises'
 import type { Tier } from '../ops/deployed.ts'
 import { peakToMean, shareOfBusiest } from './demand.ts'
 import { numeral } from './figures.ts'
-import { ASSUMED, BOUNDS, boundsOfCell, type CapacityResults, MOST_WAIT_MS, type Plan, ZONES } from './plan.ts'
+import {
+  ASSUMED,
+  BOUNDS,
+  boundsOfCell,
+  type CapacityResults,
+  installsOfOne,
+  MOST_WAIT_MS,
+  type Plan,
+  ZONES,
+} from './plan.ts'
 import type { StoredResult } from './stored-result.ts'
 
 const PAGE = new URL('../ops/deploy/CAPACITY.md', import.meta.url)
@@ -18,6 +27,9 @@ const NAMES: Record<Tier, string> = {
   window: 'Jaeger of the window',
   kept: 'Jaeger of what is kept',
 }
+
+/** Where it is spans that cost. */
+const OF_SPANS: Tier[] = ['collector', 'samplers', 'window', 'kept']
 
 export async function writeCapacity(result: StoredResult): Promise<void> {
   await writeFile(PAGE, capacityPage(result))
@@ -55,7 +67,7 @@ export function capacityPage({ results, date, commit, machine, load }: StoredRes
       (Object.keys(NAMES) as Tier[]).map((tier) => [
         NAMES[tier],
         ms(costs.runCpu[tier]),
-        ms(costs.runCpu[tier] / costs.spansPerRun),
+        OF_SPANS.includes(tier) ? ms(costs.runCpu[tier] / costs.spansPerRun) : '',
         ms(costs.lookUpCpu[tier]),
       ]),
     ),
@@ -179,8 +191,8 @@ export function capacityPage({ results, date, commit, machine, load }: StoredRes
         perPlan('a thousand runs', ({ money }) => dollars(money.per1000Runs)),
       ],
     ),
-    'The smallest row of machines is one for each zone. Who can do without a zone for a while needs none of this: one machine with',
-    '`npm start` and SQLite takes the first column, and most of the second.',
+    'The fewest machines are one for each zone. Who can do without a zone for a while needs none of this: by the same arithmetic one',
+    `machine with relay, server and SQLite is enough for ${numeral(Number(installsOfOne(costs).toPrecision(1)))} installs, until it is gone.`,
     '',
     '## What the simulation says',
     '',

@@ -172,6 +172,13 @@ export function planFor(installs: number, costs: Costs, assumed: Assumptions, bo
   }
 }
 
+/** As many as one machine bears in the busiest hour: a relay is one thread, servers are as many as have room. */
+export function installsOfOne(costs: Costs): number {
+  const { relays, servers } = costs.runCpu
+  const rate = ASSUMED.busyAtMost * Math.min(1 / relays, ASSUMED.machine.cores / (relays + servers))
+  return rate / peakRate({ ...ASSUMED.demand, installs: 1 })
+}
+
 /** Runs a second that one Redis, and one Jaeger with the storage that is in it, bear; and what bounds it. */
 export function boundsOfCell(costs: Costs, assumed: Assumptions, bounds: Bounds): Record<string, number> {
   const openS = (assumed.modelMs * Math.exp(assumed.modelSpread ** 2 / 2)) / 1_000 + costs.runCpu.servers

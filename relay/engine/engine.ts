@@ -83,7 +83,10 @@ export function createEngine(parts: EngineParts): Engine {
     const failure = answers.find((answer) => answer.status === 'rejected')?.reason
     if (failure instanceof BodyTooLarge) return tooLarge()
     const known = knownOf(traceId, [near, far], most)
-    if (known) known.archived = far !== undefined
+    if (known) {
+      known.archived = far !== undefined
+      known.trace.truncated ||= (near?.partial ?? false) || (far?.partial ?? false)
+    }
     // One that is down must not hide what the other has.
     if (!known && failure) throw failure
     if (failure) log.error({ err: failure }, 'one of two trace stores does not answer')

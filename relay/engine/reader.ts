@@ -21,8 +21,11 @@ export interface Found {
 export interface Reader {
   /** What people call it. */
   name: string
-  /** Everything of a trace, as it was sent; undefined when nothing is here. Throws BodyTooLarge. */
-  trace(traceId: string): Promise<TracesData | undefined>
+  /**
+   * Everything of a trace, as it was sent, or `partial` when the engine does not tell all of it; undefined when nothing is
+   * here. Throws BodyTooLarge.
+   */
+  trace(traceId: string): Promise<(TracesData & { partial?: boolean }) | undefined>
   /** Traces of our services, newest first, at most `limit`. */
   search(wanted: Search): Promise<Found[]>
 }

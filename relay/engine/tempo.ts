@@ -15,6 +15,8 @@ import { type Found, MAX_ANSWER_BYTES, type Reader } from './reader.ts'
 
 const PROTOBUF = 'application/protobuf'
 const TRACE_FIELD = 1
+const STATUS_FIELD = 3
+const PARTIAL = 1
 const OURS = 'resource.service.name =~ "pass-ats-.+"'
 const FAILED = 'status = error'
 const QUERIES = {
@@ -30,10 +32,11 @@ export function createTempo(endpoint: Endpoint): Reader {
 
     async trace(traceId) {
       const body = await ask(endpoint, `/api/v2/traces/${traceId}`, PROTOBUF, MAX_ANSWER_BYTES)
-      const trace = body && traceIn(body)
+      const { trace, partial = false } = body ? answerIn(body) : {}
       if (!trace || trace.length === 0) return undefined
       weigh(trace, 'protobuf')
-      return decode(trace, 'protobuf')
+      const data = decode(trace, 'protobuf')
+      return partial ? { ...data, partial } : data
     },
 
     async search({ from, to, limit, only }) {
@@ -63,17 +66,18 @@ function found({ traceID, startTimeUnixNano }: Line): Found {
   return { traceId: traceID.padStart(32, '0'), startedAt: Number(BigInt(startTimeUnixNano) / 1_000_000n) }
 }
 
-/** The bytes of the trace within an answer. */
-function traceIn(answer: Uint8Array): Uint8Array | undefined {
+/** The bytes of the trace within an answer, and whether there was more of it than Tempo answers with. */
+function answerIn(answer: Uint8Array): { trace?: Uint8Array; partial?: boolean } {
   const reader = protobuf.Reader.create(answer)
   try {
-    let trace: Uint8Array | undefined
+    const found: ReturnType<typeof answerIn> = {}
     while (reader.pos < reader.len) {
       const tag = reader.uint32()
-      if (tag >>> 3 === TRACE_FIELD && (tag & 7) === 2) trace = reader.bytes()
+      if (tag >>> 3 === TRACE_FIELD && (tag & 7) === 2) found.trace = reader.bytes()
+      else if (tag >>> 3 === STATUS_FIELD && (tag & 7) === 0) found.partial = reader.int32() === PARTIAL
       else reader.skipType(tag & 7)
     }
-    return trace
+    return found
   } catch (cause) {
     throw new StoreUnavailable('The trace store answers with what is no trace.', { cause })
   }
