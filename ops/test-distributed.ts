@@ -10,7 +10,7 @@ import { findNginx } from './setup/nginx.ts'
 import { Progress, SetupError } from './setup/progress.ts'
 import { findRedis } from './setup/redis.ts'
 import { setUpToolchain } from './setup/toolchain.ts'
-import { findCollector, findJaeger, findTelemetrygen, findTempo } from './setup/tracing-engines.ts'
+import { findCollector, findJaeger, findTelemetrygen } from './setup/tracing-engines.ts'
 import { runTool } from './tool.ts'
 
 /** What the tests need, by the name under which it is missed. */
@@ -20,7 +20,6 @@ const ENGINES: Record<string, (progress: Progress) => Promise<unknown>> = {
   telemetrygen: findTelemetrygen,
   Collector: findCollector,
   Jaeger: findJaeger,
-  Tempo: findTempo,
   Chromium: findChromium,
 }
 /** What the browser's journeys need of them: everything in `ops/deploy`. */

@@ -1,6 +1,6 @@
 /**
- * The engines that traces can be in, for tests: a Collector, Jaeger, Tempo, and a program that sends spans. Those of PATH, or
- * built with Go into the cache, which takes minutes and is done once.
+ * The engines that traces can be in, for tests: a Collector, Jaeger, and a program that sends spans. Those of PATH, or built with
+ * Go into the cache, which takes minutes and is done once.
  */
 
 import { chmod, cp, readdir, readFile } from 'node:fs/promises'
@@ -19,8 +19,6 @@ const TELEMETRYGEN = 'github.com/open-telemetry/opentelemetry-collector-contrib/
  * beside it, on the same commit.
  */
 const JAEGER = 'github.com/jaegertracing/jaeger@v1.76.0'
-/** Its main branch of 23 April 2026: of Tempo 2, too, Go takes no tag. */
-const TEMPO = 'github.com/grafana/tempo@v1.5.1-0.20260423183749-e1676d825c43'
 /** Change whenever the code below would make another folder. */
 const RECIPE_VERSION = 1
 /** Two cores take a quarter of an hour for the largest. What is not there by then is missed, and goes on from there next time. */
@@ -38,10 +36,6 @@ export async function findCollector(progress: Progress): Promise<string> {
 /** The same for Jaeger. */
 export async function findJaeger(progress: Progress): Promise<string> {
   return progress.step('Jaeger', async (now) => shown(await jaegerProgram(now)))
-}
-/** The same for Tempo. */
-export async function findTempo(progress: Progress): Promise<string> {
-  return progress.step('Tempo', async (now) => shown(await tempoProgram(now)))
 }
 /** The same for telemetrygen. */
 export async function findTelemetrygen(progress: Progress): Promise<string> {
@@ -65,23 +59,15 @@ export async function collectorProgram(now: Now = () => {}): Promise<string> {
 }
 
 export async function jaegerProgram(now: Now = () => {}): Promise<string> {
-  return builtFromSource('jaeger', JAEGER, './cmd/jaeger', now)
-}
-
-/** All of Tempo in one process. */
-export async function tempoProgram(now: Now = () => {}): Promise<string> {
-  return builtFromSource('tempo', TEMPO, './cmd/tempo', now)
-}
-
-async function builtFromSource(name: string, module: string, main: string, now: Now): Promise<string> {
-  return built(name, { [name]: module }, 'install Go 1.26 or later', now, async (go, folder) => {
-    const { Dir } = JSON.parse(await go(['mod', 'download', '-json', module])) as { Dir: string }
+  const fix = 'install Go 1.25 or later'
+  return built('jaeger', { jaeger: JAEGER }, fix, now, async (go, folder) => {
+    const { Dir } = JSON.parse(await go(['mod', 'download', '-json', JAEGER])) as { Dir: string }
     // In a copy: Go keeps modules read-only, and only within one do its own replacements hold.
     await inWorkFolder(async (work) => {
-      const source = join(work, name)
+      const source = join(work, 'jaeger')
       await cp(Dir, source, { recursive: true })
       await writable(source)
-      await go(['build', ...SMALL, '-o', join(folder, name), main], {}, source)
+      await go(['build', ...SMALL, '-o', join(folder, 'jaeger'), './cmd/jaeger'], {}, source)
     })
   })
 }
