@@ -90,6 +90,7 @@ export function capacityPage({ results, date, commit, machine, load }: StoredRes
           `${BOUNDS.foundAfterMs.map((each) => each / 1_000).join(' to ')} s`,
           'BullMQ\u2019s locks, `server/redis/line.ts`',
         ],
+        ['runs remembered in one Redis', '20,000', '`RUN_STORE_MAX_RUNS`, which has to be raised to those of a day'],
         ['runs of one install in an hour', '60', '`RELAY_QUOTA_INSTALL`; `RELAY_QUOTA_OVERALL` has to be raised'],
       ],
     ),
