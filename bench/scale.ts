@@ -13,6 +13,7 @@ import { headersOf } from './cost.ts'
 import { median } from './median.ts'
 import { bodiesOf } from './otlp-payload.ts'
 import { percentile } from './percentile.ts'
+import { insist } from './person.ts'
 
 /** People who press Generate again as soon as they have their PDF; senders who send again as soon as they are answered. */
 const PEOPLE = 8
@@ -20,6 +21,7 @@ const RUNS = 80
 const SENDERS = 8
 const REQUESTS = 240
 const WARM_UP = 8
+const PATIENCE_MS = 120_000
 const LOAD = { encoding: 'protobuf', gzipped: true, batch: 512 } as const
 
 const VARIANTS = {
@@ -93,9 +95,12 @@ async function rateOfRuns(stack: Stack): Promise<Rate> {
   const posting = { source: 'json-ld', title: 'Engineer', company: 'Acme', location: '', description: 'Kafka and Go' }
   const work = [{ name: 'Northwind', highlights: ['Ran Kafka for 12 teams.'] }]
   const run = async () => {
-    const { id, events } = await client.run({ profile: { basics: { name: 'Ada Quill' }, work }, posting })
-    if (events.at(-1)?.type !== 'done') throw new Error(`The run ${id} failed: ${JSON.stringify(events.at(-1))}`)
-    await client.pdfBytes(id)
+    const { id, fate } = await insist(
+      client,
+      { profile: { basics: { name: 'Ada Quill' }, work }, posting },
+      PATIENCE_MS,
+    )
+    if (fate !== 'done') throw new Error(`The run ${id} ended as ${fate}.`)
   }
   await rateOf(PEOPLE, WARM_UP, run)
   return rateOf(PEOPLE, RUNS, run)
@@ -109,10 +114,14 @@ async function rateOfIngest(stack: Stack): Promise<Rate> {
   const send = async () => {
     const body = new Uint8Array(bodies[sent++ % bodies.length] as Uint8Array)
     for (;;) {
-      const response = await fetch(`${stack.relayUrl}/v1/traces`, { method: 'POST', headers, body })
-      await response.arrayBuffer()
-      if (response.status === 200) return
-      if (response.status !== 503 && response.status !== 429) throw new Error(`The relay answers ${response.status}.`)
+      // A connection that is kept may be closed just when it is used.
+      const response = await fetch(`${stack.relayUrl}/v1/traces`, { method: 'POST', headers, body }).catch(
+        () => undefined,
+      )
+      await response?.arrayBuffer()
+      if (response?.status === 200) return
+      if (response && response.status !== 503 && response.status !== 429)
+        throw new Error(`The relay answers ${response.status}.`)
     }
   }
   await rateOf(SENDERS, WARM_UP, send)
