@@ -79,6 +79,20 @@ export function isProxied(method: string | undefined, path: string | undefined):
   return method === 'GET' && /^\/runs\/[0-9a-f]{32}\/(events|resume\.pdf)(\?|$)/.test(path ?? '')
 }
 
+/**
+ * Aborts with the client that leaves, with the reason that fetch's instrumentation knows: who leaves a stream has not made an
+ * error. A function of its own, so that what listens holds nothing else: fetch keeps the signals of requests until these are
+ * collected, and through a listener that knew the request they never would be.
+ */
+function whenLeft(client: AbortSignal): AbortController {
+  const left = new AbortController()
+  const leave = () => left.abort()
+  client.addEventListener('abort', leave, { once: true })
+  // While its token was looked at: of what has happened no listener hears.
+  if (client.aborted) leave()
+  return left
+}
+
 /** The proxied routes. `shutdown` ends their streams properly, so that clients reconnect instead of seeing an error. */
 export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log, deadlines = DEADLINES): Hono<Env> {
   const { serverUrl, serverKey, breaker } = upstream
@@ -98,12 +112,7 @@ export function createProxy(upstream: Upstream, shutdown: AbortSignal, log: Log,
     }
 
     let outcome: Outcome = 'neither'
-    // With the reason that fetch's instrumentation knows: who leaves a stream has not made an error.
-    const left = new AbortController()
-    const leave = () => left.abort()
-    c.req.raw.signal.addEventListener('abort', leave, { once: true })
-    // While its token was looked at: of what has happened no listener hears.
-    if (c.req.raw.signal.aborted) leave()
+    const left = whenLeft(c.req.raw.signal)
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(new DeadlineExceeded('No answer in time.')), hop.deadlineMs)
     try {
