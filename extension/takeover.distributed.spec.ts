@@ -2,12 +2,13 @@ import { expect } from '@playwright/test'
 import { startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
 import { scrape, sumOf } from '../fixtures/metrics/scraped.ts'
 import { RESOURCE_SERVICE_INSTANCE_ID, RESOURCE_SERVICE_NAME, SERVICE_RELAY, SERVICE_SERVER } from '../names.ts'
-import { endOfRun } from '../ops/demonstration.ts'
+import { endOfRun, report } from '../ops/demonstration.ts'
 import { startDeployed } from '../ops/deployed.ts'
 import { urlOf } from '../ops/postings.ts'
 import { asSupport } from '../ops/support.ts'
+import { layOut, type Waterfall } from '../relay/console/waterfall.ts'
 import type { KeyValue, TracesData } from '../relay/otlp.ts'
-import { rowsNamed, test } from './journey.ts'
+import { expectSound, rowsNamed, test } from './journey.ts'
 
 test('requests of one run meet different relays and different servers, and nobody notices', async ({ journey }) => {
   await journey.settings('short')
@@ -27,6 +28,11 @@ test('requests of one run meet different relays and different servers, and nobod
   }
   expect(met).toContain('2 relays, 2 servers')
 })
+
+async function traceOf(relayUrl: string, id: string): Promise<Waterfall> {
+  const response = await fetch(`${relayUrl}/api/traces/${id}`, { headers: asSupport(relayUrl) })
+  return layOut({ resourceSpans: [], ...(await response.json()) })
+}
 
 const textIn = (attributes: KeyValue[], name: string = RESOURCE_SERVICE_NAME) =>
   attributes.find(({ key }) => key === name)?.value?.stringValue
@@ -59,7 +65,21 @@ test('a run whose server is killed is finished by the other one: the browser get
     await page.close()
     expect(endpoint.requests.length, 'both servers have asked the model').toBe(2)
 
-    const waterfall = await journey.trace(run, stack.relayUrl)
+    await report(journey.browser, run.id)
+    // What the dead server had not sent is missing, also of requests that it had begun to answer: nothing waits for it.
+    let waterfall = await traceOf(stack.relayUrl, run.id)
+    const look = async () => {
+      waterfall = await traceOf(stack.relayUrl, run.id)
+      const { root, missingParents } = waterfall
+      return [
+        root?.name,
+        missingParents.length,
+        rowsNamed(waterfall, 'validate').length,
+        rowsNamed(waterfall, 'deliver').length,
+      ]
+    }
+    await expect.poll(look, { timeout: 60_000 }).toEqual(['generate resume', 0, 1, 1])
+    expectSound(waterfall)
     expect(rowsNamed(waterfall, 'generate resume')).toMatchObject([{ status: 'unset' }])
     // Of the server that is dead only what it had sent is there; what the other did is there once.
     for (const stage of ['latex', 'compile', 'validate', 'deliver']) expect(rowsNamed(waterfall, stage)).toHaveLength(1)
