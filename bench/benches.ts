@@ -89,7 +89,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 60,
       run: async (runs) => (await import('./soak.ts')).benchSoak(runs),
       remark:
-        'The growth of what the relay holds was a leak: each request that was passed on stayed, by a listener that knew it. It has been mended since, and is to be measured again. The store grew with what is kept of failures, for eight of its hours, a fifth of the time.',
+        'The growth of what the relay holds was a leak: each request that was passed on with a body stayed, by a listener that knew it. It has been mended since, and is to be measured again. With the bytes of the store the record of look-ups was counted, which grows up to a bound of its own; it is counted no more.',
     },
     runs: {
       about:

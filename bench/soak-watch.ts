@@ -34,7 +34,8 @@ export function watchGrowth(stack: Stack, browser: Browser, load: MixedLoad, dat
       browserProcesses: processes.length,
       extensionMiB: extension ? await residentMiB(extension.id) : Number.NaN,
       extensionStorageBytes: load.extensionBytes(),
-      storeBytes: bytesOf(await filesIn(join(dataDir, 'relay'))),
+      // Not the record of who looked at what, which has a bound of its own.
+      storeBytes: bytesOf((await filesIn(join(dataDir, 'relay'))).filter(({ name }) => name.includes('.sqlite'))),
       // A day's, or 5,000: more than are made here, so that they are counted instead.
       distBytes: bytesOf(dist),
       pdfs: dist.filter(({ name }) => name.endsWith('.pdf')).length,

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { text as readText } from 'node:stream/consumers'
+import { setImmediate as breath } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { getRequestListener } from '@hono/node-server'
 import { expect, test } from 'vitest'
 import { ErrorBody } from '../server/contract.ts'
@@ -33,12 +36,18 @@ async function relayTo(
       deadlines,
     }),
   )
-  const url = await listen(getRequestListener(app.fetch))
+  const requests: WeakRef<Request>[] = []
+  const url = await listen(
+    getRequestListener((request, env) => {
+      requests.push(new WeakRef(request))
+      return app.fetch(request, env)
+    }),
+  )
   const install = await asInstall(fetch(`${url}/installs`, { method: 'POST' }))
   /** As an install asks. */
   const ask = (path: string, { headers, ...init }: RequestInit = {}) =>
     fetch(url + path, { headers: { ...install, ...headers }, ...init })
-  return { app, url, ask, install, breaker, shutdown }
+  return { app, url, ask, install, breaker, shutdown, requests }
 }
 
 /** A server that hands every request to the test. */
@@ -440,4 +449,17 @@ test('Readiness is about the store, and tells of the server', async () => {
   expect(ready.status).toBe(200)
   expect(await ready.json()).toMatchObject({ store: 'writable', server: 'unreachable' })
   expect((await fetch(`${down.url}/healthz`)).status).toBe(200)
+})
+
+test('A request that has been passed on with its body is let go of', async () => {
+  const { ask, requests } = await relayTo((_, response) => response.end('{}'))
+  for (let times = 0; times < 20; times++) await (await ask('/generate', { method: 'POST', body: '{}' })).text()
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  // The last may still be in somebody's hands.
+  while (requests.filter((request) => request.deref()).length > 3) {
+    // Whoever asks holds what is there, until the end of this turn.
+    await breath()
+    collect()
+  }
 })
