@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
@@ -146,4 +146,14 @@ it('the first line of every file says what it is for', () => {
 it('files are named after what they are', () => {
   const nameless = /(^|\/)(utils?|helpers?|common|misc|shared|index|types|const(ants)?)(\.ts|\/)/
   expect(sources.map(({ file }) => file).filter((file) => nameless.test(file))).toEqual([])
+})
+
+it('every file that a document links to is there', () => {
+  const documents = execFileSync('git', ['ls-files', '*.md'], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n')
+  const links = documents.flatMap((document) => {
+    const text = readFileSync(join(ROOT, document), 'utf8')
+    return [...text.matchAll(/\]\((?![a-z]+:|#|\/)([^)#\s]+)/g)].map(([, to = '']) => ({ document, to }))
+  })
+  expect(links.length).toBeGreaterThan(200)
+  expect(links.filter(({ document, to }) => !existsSync(join(ROOT, dirname(document), to)))).toEqual([])
 })
