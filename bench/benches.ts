@@ -103,6 +103,8 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       about: 'what the relay takes in a second of its CPU, and with full decoding',
       runs: 1,
       run: async (runs) => (await import('./ingest.ts')).benchIngest(runs),
+      remark:
+        'What a core takes in a second differs between machines by more than what is missed: of the same code, another machine of the same name took 346,000 in November, and beside each other in one run on this one code of then took 143,000 to 167,000 and that of now 146,000 to 255,000. Of the relay’s time, a third goes into the scan, a sixth into unpacking, a sixth into the copies of failed traces and a tenth into the collection of garbage. Next: to cut failed traces out while their request is unpacked, which saves unpacking it twice.',
     },
     scale: {
       about:

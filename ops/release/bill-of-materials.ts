@@ -19,8 +19,9 @@ const DEVELOPMENT = 'cdx:npm:package:development'
  * than 9, which has no `npm sbom`.
  */
 export function billOfMaterials(root: string, name: string, at: string): string {
-  // Not with --omit=dev: that leaves out, too, what tools and product have in common.
-  const words = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only']
+  // With the tools: --omit=dev leaves out, too, what tools and product have in common. It has to be said, since who has
+  // built with Vite has NODE_ENV=production from then on, and npm leaves them out by that.
+  const words = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only', '--include=dev']
   const bill = JSON.parse(execFileSync('npm', words, { cwd: root, encoding: 'utf8', maxBuffer: MAX_BYTES })) as Bill
   const isTool = (component: Bill['components'][number]) =>
     component.properties.some(({ name }) => name === DEVELOPMENT)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { unzipSync } from 'fflate'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { billOfMaterials } from './bill-of-materials.ts'
 import { notesOf } from './changelog.ts'
@@ -33,6 +33,9 @@ test('The same files make the same zip, whenever and in whatever order they were
 })
 
 test('The bill of materials has what the product needs, and neither a tool nor the name of a folder', () => {
+  // As after a build with Vite.
+  vi.stubEnv('NODE_ENV', 'production')
+  onTestFinished(() => void vi.unstubAllEnvs())
   const bill = billOfMaterials(ROOT, packageJson.name, '2026-01-01T00:00:00.000Z')
   const { bomFormat, metadata, components, dependencies } = JSON.parse(bill)
   const refs = new Set(components.map((component: { 'bom-ref': string }) => component['bom-ref']))
