@@ -48,6 +48,12 @@ it.each(NAMES)('%s.json is what its source makes; `npm run dashboards` writes it
   expect(readFileSync(path, 'utf8')).toBe(text)
 })
 
+it.each(NAMES)('%s has no hole: the panels of a line fill it', (name) => {
+  const lines = Map.groupBy(DASHBOARDS[name].panels ?? [], ({ gridPos }) => gridPos?.y ?? 0)
+  const widths = [...lines.values()].map((panels) => panels.reduce((sum, { gridPos }) => sum + (gridPos?.w ?? 0), 0))
+  expect(new Set(widths)).toEqual(new Set([24]))
+})
+
 it('asks only for metrics and labels of the catalogue, of every process and of Prometheus', () => {
   expect(selectors.length).toBeGreaterThan(200)
   const unknown = selectors.flatMap(({ panel, metric, labels }) => {

@@ -439,6 +439,15 @@ const telemetry = [
     stacked: true,
     empty: 'no browser told any in this time',
   }),
+  bars({
+    title: 'Labels that became "other"',
+    description:
+      'Values that a metric does not list, in the range that is shown. Any: add the value to metric-names.ts, or find who invents it.',
+    unit: 'short',
+    limits: { warning: 1, critical: 100 },
+    queries: [{ expr: each('sum', ['metric'], increase(series(METRICS.labelsReplaced))), name: '{{metric}}' }],
+    empty: 'every value is listed',
+  }),
   stat({
     title: 'Connections refused',
     description: 'Connections that the relay closed in the range that is shown, because there were too many.',
@@ -448,15 +457,6 @@ const telemetry = [
     decimals: 0,
     w: 24,
     h: 3,
-  }),
-  bars({
-    title: 'Labels that became "other"',
-    description:
-      'Values that a metric does not list, in the range that is shown. Any: add the value to metric-names.ts, or find who invents it.',
-    unit: 'short',
-    limits: { warning: 1, critical: 100 },
-    queries: [{ expr: each('sum', ['metric'], increase(series(METRICS.labelsReplaced))), name: '{{metric}}' }],
-    empty: 'every value is listed',
   }),
 ]
 
