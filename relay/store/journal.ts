@@ -291,7 +291,10 @@ export function createJournal({ folder, terms, kept, onOpen, onDamage }: Journal
 
     markOf: (traceId: string): Mark => marks.of(traceId),
 
-    /** Puts all of an hour that is over into its index and its file now, if it is not there yet. */
+    /** Whether an hour that is over is not all in its index and its file yet. */
+    isUnfinished: (hour: Hour): boolean => over.has(hour),
+
+    /** Puts it there now. */
     finish(hour: Hour): void {
       if (over.has(hour)) seal(hour)
     },

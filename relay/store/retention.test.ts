@@ -112,6 +112,14 @@ test('A file that goes in the moment in which it is full is counted, too', async
   expect(notices).toMatchObject([{ kind: 'gone', file: 1, why: 'room', unforwardedSpans: 1 }])
 })
 
+test('Below the cap nothing goes, however often a file was full', async () => {
+  const { store, append, files } = storeAt({ terms: { ...TERMS, maxBytes: 4 * 1024 * 1024 } })
+  // One after another: each writes whole pages into the log, which is larger than the file will be.
+  for (let n = 0; n < 256; n++) await append(traceOf(n), { bytes: 4_000 })
+  expect(files().length).toBeGreaterThan(3)
+  expect(store.losses().early).toBe(0)
+})
+
 test('Over the cap the oldest hours go early, and are counted', async () => {
   const terms = { ...TERMS, maxBytes: 4 * 1024 * 1024 }
   const { store, append, clock, files, spans } = storeAt({ terms })

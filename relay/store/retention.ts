@@ -48,8 +48,9 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
   /** Sizes of hours that nothing is written to any more. */
   const sizes = new Map<number, number>()
 
-  function sizeOfHour({ name, path }: Hour): number {
-    if (name.file === journal.hours().at(-1)?.name.file) return sizeOf(path)
+  function sizeOfHour(hour: Hour): number {
+    const { name, path } = hour
+    if (name.file === journal.hours().at(-1)?.name.file || journal.isUnfinished(hour)) return sizeOf(path)
     const size = sizes.get(name.file) ?? sizeOf(path)
     sizes.set(name.file, size)
     return size
@@ -111,6 +112,9 @@ export function createRetention({ folder, keptPath, terms, destination, journal,
 
     /** Lets the oldest hours go until there is room; tells whether there is, the current hour being never let go. */
     makeRoom(onGone: (gone: Gone) => void): boolean {
+      if (usedBytes() <= terms.maxBytes) return true
+      // What is in a log and in its file takes its room twice, for the moment.
+      for (const hour of journal.hours()) journal.finish(hour)
       while (usedBytes() > terms.maxBytes) {
         const [oldest, next] = journal.hours()
         if (!oldest || !next) return false
