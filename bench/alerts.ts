@@ -12,6 +12,7 @@ import { readDocuments } from '../ops/alerts/document.ts'
 import { type Seen, startProof } from '../ops/alerts/proof.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { findPrometheus } from '../ops/setup/prometheus.ts'
+import { findRedis } from '../ops/setup/redis.ts'
 import { setUpToolchain } from '../ops/setup/toolchain.ts'
 import type { Measured } from './bench.ts'
 
@@ -30,6 +31,7 @@ export async function benchAlerts(runs: number): Promise<Measured> {
   const progress = new Progress(process.stderr)
   await setUpToolchain(progress)
   const programs = await findPrometheus(progress)
+  await findRedis(progress)
   const documents = readDocuments()
   const before = await foldersOfCompilations()
   const measured = await watched(async (closing) => {

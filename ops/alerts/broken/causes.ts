@@ -1,7 +1,8 @@
 /**
  * Real stacks under traffic, and one thing after another that is broken in them on purpose, with the alerts that are to
  * tell of it. The second has a Tectonic that does as it is told, as that of tectonic-causes.ts; LaTeX from outside goes to
- * the first, which has a sandbox. What can happen to a relay's store happens in store-causes.ts.
+ * the first, which has a sandbox. What can happen to a relay's store happens in store-causes.ts, and to the servers'
+ * Redis in redis-causes.ts.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -14,6 +15,7 @@ import { callerOf, over } from './caller.ts'
 import { type Cause, target, until } from './cause.ts'
 import { findPlaces } from './checks.ts'
 import { startReceiver } from './receiver.ts'
+import { redisCauses } from './redis-causes.ts'
 import { storeCauses } from './store-causes.ts'
 import { obedientTectonic } from './tectonic.ts'
 import { tectonicCauses } from './tectonic-causes.ts'
@@ -67,6 +69,7 @@ export async function setUpCauses(closing: (() => unknown)[]) {
   })
   closing.push(() => second.stop())
   const store = await storeCauses(closing)
+  const runs = await redisCauses(closing)
   const places = await findPlaces(PLACES)
   const obedient = await tectonicCauses(closing, places)
   const watch = await findPlaces(1)
@@ -79,7 +82,7 @@ export async function setUpCauses(closing: (() => unknown)[]) {
   const targets = [
     ...[target('pass-ats-relay', first.metricsUrls.relay), target('pass-ats-server', first.metricsUrls.server)],
     ...[target('pass-ats-relay-2', second.metricsUrls.relay), target('pass-ats-server-2', second.metricsUrls.server)],
-    ...[...store.targets, ...obedient.targets, ...watch.targets, ...places.targets],
+    ...[...store.targets, ...runs.targets, ...obedient.targets, ...watch.targets, ...places.targets],
   ]
   const causes: Cause[] = [
     ...(await accessCauses(first, SECRET)),
@@ -210,6 +213,7 @@ export async function setUpCauses(closing: (() => unknown)[]) {
       },
     },
     ...store.causes,
+    ...runs.causes,
     ...obedient.causes,
     {
       what: 'a receiver of webhooks that answers 410',
