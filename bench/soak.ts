@@ -19,12 +19,12 @@ import { findChromium } from '../ops/setup/chromium.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
+import { startChecks } from '../ops/synthetics/running.ts'
 import type { Report } from '../ops/synthetics/verdict.ts'
 import type { Measured, Target } from './bench.ts'
 import { heldBy } from './held.ts'
 import { rounded } from './median.ts'
 import { startMixedLoad } from './mixed-load.ts'
-import { startChecks } from './running-checks.ts'
 import { faultsAround, type Happened, inTurn, kills } from './soak-faults.ts'
 import { watchGrowth } from './soak-watch.ts'
 import type { Trend } from './trend.ts'
@@ -84,7 +84,7 @@ export async function benchSoak(minutes: number): Promise<Measured> {
   })
   const entrance = await wireTo(stack.relayUrl)
   const browser = await launchBrowser(chromium)
-  const checks = startChecks(stack, temporary, CHECK_EVERY_S, '--via', 'http')
+  const checks = startChecks(stack, { everySeconds: CHECK_EVERY_S, temporary }, '--via', 'http')
   try {
     const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/short.json', import.meta.url), 'utf8'))
     await saveSettings(browser, entrance.url, profile)

@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { closeOnSignal } from '../ops/closing.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../ops/stack.ts'
+import { startChecks } from '../ops/synthetics/running.ts'
 import type { Measured } from './bench.ts'
 import { median } from './median.ts'
-import { startChecks } from './running-checks.ts'
 
 const CHECK_EVERY_S = 20
 
@@ -18,7 +18,7 @@ export async function benchSynthetics(minutes: number): Promise<Measured> {
   const stack = await startTemporaryStack({ toolchainPath: toolchainPath() })
   const busy = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ['-e', 'for (;;);']))
   // As often as may be: an hour has as many runs as a night at the usual pace.
-  const checks = startChecks(stack, temporary, CHECK_EVERY_S)
+  const checks = startChecks(stack, { everySeconds: CHECK_EVERY_S, temporary })
   const end = async () => {
     for (const each of busy) each.kill('SIGKILL')
     await checks.stop()

@@ -269,7 +269,7 @@ export async function setUpCauses(closing: (() => unknown)[]) {
           await person.compile(SOUND_LATEX)
           await rest(3_000)
         }),
-        watch.check({ url: first.relayUrl, key: first.syntheticKey, everySeconds: CHECKED_EVERY_SECONDS }, stop.signal),
+        watch.check(first, CHECKED_EVERY_SECONDS, stop.signal),
       ])
       stopTraffic = async () => {
         stop.abort()

@@ -29,8 +29,8 @@ export async function tectonicCauses(closing: (() => unknown)[], places: Places)
   const person = await callerOf(stack)
   // With it the template is prepared, which slow as Tectonic is to be would take minutes.
   await person.run()
-  const checkUntil = (signal: AbortSignal, key = stack.syntheticKey) =>
-    places.check({ url: stack.relayUrl, key, everySeconds: EVERY_SECONDS }, signal)
+  const checkUntil = (signal: AbortSignal, syntheticKey = stack.syntheticKey) =>
+    places.check({ relayUrl: stack.relayUrl, syntheticKey }, EVERY_SECONDS, signal)
   const works = () => tectonic.does('work')
 
   const causes: Cause[] = [
