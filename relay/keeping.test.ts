@@ -78,6 +78,32 @@ test('A kept trace outlives the others, with what of it came later and without w
   expect(await spanIds(NEIGHBOUR)).toEqual([])
 })
 
+test('Failed traces outlive the others whole, however many fail in one request, beside whatever else, and however large', async () => {
+  const { clock, take, spanIds, store } = relay()
+  const FAILED = { status: { code: 2 } }
+  const OTHER = `${TRACE_ID.slice(0, 31)}8`
+  const LARGE = `${TRACE_ID.slice(0, 31)}9`
+  await take(
+    sampleSpan('00000000000000a1', FAILED),
+    sampleSpan('00000000000000a2', { traceId: NEIGHBOUR }),
+    sampleSpan('00000000000000a3', { traceId: OTHER, ...FAILED }),
+    sampleSpan('00000000000000a4'),
+  )
+  // One that failed before and not here beside one that fails here; then one that fails alone.
+  await take(sampleSpan('00000000000000a5'), sampleSpan('00000000000000a6', { traceId: OTHER, ...FAILED }))
+  await take(sampleSpan('00000000000000a7', { traceId: OTHER, ...FAILED }))
+  const many = Array.from({ length: 1_000 }, (_, index) =>
+    sampleSpan((index + 1).toString(16).padStart(16, '0'), { traceId: LARGE, ...FAILED }),
+  )
+  await take(sampleSpan('00000000000000a8', { traceId: NEIGHBOUR }), ...many)
+  clock.now = START + TERMS.retentionMs + HOUR_MS
+  await store.tend()
+  expect(await spanIds()).toEqual(['00000000000000a1', '00000000000000a4', '00000000000000a5'])
+  expect(await spanIds(OTHER)).toEqual(['00000000000000a3', '00000000000000a6', '00000000000000a7'])
+  expect(await spanIds(LARGE)).toHaveLength(1_000)
+  expect(await spanIds(NEIGHBOUR)).toEqual([])
+})
+
 test('When its time is over a kept trace goes, and can be kept anew before', async () => {
   const { clock, take, post, spanIds, store } = relay()
   await take(sampleSpan('00000000000000a1'))
