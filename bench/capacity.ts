@@ -12,8 +12,8 @@ import { METRICS } from '../metric-names.ts'
 import { ATTR_COMPILE_CPU_TIME } from '../names.ts'
 import { type Deployed, startDeployed, type Tier } from '../ops/deployed.ts'
 import { newRunClient } from '../ops/run-client.ts'
+import { setUpDeployed } from '../ops/setup/deployed.ts'
 import { Progress } from '../ops/setup/progress.ts'
-import { setUpToolchain } from '../ops/setup/toolchain.ts'
 import { asSupport } from '../ops/support.ts'
 import { connectRedis } from '../redis.ts'
 import { createJaeger } from '../relay/engine/jaeger.ts'
@@ -31,7 +31,7 @@ const IDLE_MS = 10_000
 
 /** Measures so many runs and as many look-ups. Needs Linux, and the engines that `npm run test:distributed` sets up. */
 export async function benchCapacity(runs: number): Promise<Measured> {
-  await setUpToolchain(new Progress(process.stderr))
+  await setUpDeployed(new Progress(process.stderr))
   const costs = await measureCosts(runs)
   const plans = INSTALLS.map((installs) => planFor(installs, costs, ASSUMED, BOUNDS))
   const sum = (tiers: readonly Tier[]) => tiers.reduce((total, tier) => total + costs.runCpu[tier], 0)

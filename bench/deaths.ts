@@ -7,8 +7,8 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Deployed, type Part, startDeployed } from '../ops/deployed.ts'
 import { newRunClient, type RunClient } from '../ops/run-client.ts'
+import { setUpDeployed } from '../ops/setup/deployed.ts'
 import { Progress } from '../ops/setup/progress.ts'
-import { setUpToolchain } from '../ops/setup/toolchain.ts'
 import { asSupport } from '../ops/support.ts'
 import { hasFailed, isReport, missingIn } from '../relay/engine/facts.ts'
 import { createJaeger } from '../relay/engine/jaeger.ts'
@@ -154,7 +154,7 @@ function countOf(fates: Fate[]): Death['fates'] {
 
 /** `runs` at once for each part. */
 export async function benchDeaths(runs: number): Promise<Measured> {
-  await setUpToolchain(new Progress(process.stderr))
+  await setUpDeployed(new Progress(process.stderr))
   const system = await startDeployed()
   const rows: Death[] = []
   try {

@@ -5,8 +5,9 @@
 
 import { startDeployed } from '../ops/deployed.ts'
 import { newRunClient } from '../ops/run-client.ts'
+import { setUpDeployed } from '../ops/setup/deployed.ts'
 import { Progress } from '../ops/setup/progress.ts'
-import { setUpToolchain, toolchainPath } from '../ops/setup/toolchain.ts'
+import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
 import type { Measured, Target } from './bench.ts'
 import { headersOf } from './cost.ts'
@@ -45,7 +46,7 @@ interface Scale {
 
 /** Every variant `rounds` times, in turn, each from empty stores. */
 export async function benchScale(rounds: number): Promise<Measured> {
-  await setUpToolchain(new Progress(process.stderr))
+  await setUpDeployed(new Progress(process.stderr))
   const measured: Record<Variant, Scale[]> = { embedded: [], 'one replica': [], 'two replicas': [] }
   for (let round = 0; round < rounds; round++) {
     for (const variant of Object.keys(VARIANTS) as Variant[]) {

@@ -1,8 +1,12 @@
-/** `npm run test:distributed`: the tests that need the engines of more than one machine, after setting up those that it can. */
+/**
+ * `npm run test:distributed`: the tests that need the engines of more than one machine, after setting up those that it can. With
+ * `--at-hand` it builds none: what is not there already is missed.
+ */
 
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { closeOnSignal, exitOnSignals, isClosing } from './closing.ts'
 import { buildExtension } from './extension-build.ts'
 import { findChromium } from './setup/chromium.ts'
@@ -14,7 +18,7 @@ import { findCollector, findJaeger, findTelemetrygen } from './setup/tracing-eng
 import { runTool } from './tool.ts'
 
 /** What the tests need, by the name under which it is missed. */
-const ENGINES: Record<string, (progress: Progress) => Promise<unknown>> = {
+const ENGINES: Record<string, (progress: Progress, atHand?: boolean) => Promise<unknown>> = {
   Redis: findRedis,
   nginx: findNginx,
   telemetrygen: findTelemetrygen,
@@ -33,18 +37,21 @@ const forget = closeOnSignal(() => rm(scratch, { recursive: true, force: true, m
 try {
   console.log('\nPASS ATS: tests with the engines of more than one machine\n')
   const progress = new Progress()
+  // Named files are Vitest's: whoever asks for one does not wait for a browser.
+  const { values, positionals: files } = parseArgs({
+    options: { 'at-hand': { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
   await setUpToolchain(progress)
   const missing: string[] = []
   for (const [name, find] of Object.entries(ENGINES)) {
-    await find(progress).catch((error) => {
+    await find(progress, values['at-hand']).catch((error) => {
       if (!(error instanceof SetupError)) throw error
       console.log(`\n  ${error}\n`)
       missing.push(name)
     })
   }
   const env = { TMPDIR: scratch, MISSING_ENGINES: missing.join(',') }
-  // Named files are Vitest's: whoever asks for one does not wait for a browser.
-  const files = process.argv.slice(2)
   let code = await runTool(['vitest', 'run', '--config', 'vitest.distributed.config.ts', ...files], env)
   if (files.length === 0 && !JOURNEY.some((name) => missing.includes(name))) {
     await buildExtension(progress)

@@ -27,23 +27,24 @@ const SMALL = ['-trimpath', '-ldflags', '-s -w']
 
 const WHY = 'testing traces in engines'
 
-type Now = (busy: string) => void
+/** Told what takes long; undefined where nothing that does is to be begun. */
+type Now = ((busy: string) => void) | undefined
 
-/** Finds or makes it, and says so. Throws SetupError when it cannot be had here. */
-export async function findCollector(progress: Progress): Promise<string> {
-  return progress.step('Collector', async (now) => shown(await collectorProgram(now)))
+/** Finds or, unless only what is at hand will do, makes it, and says so. Throws SetupError when it cannot be had here. */
+export async function findCollector(progress: Progress, atHand = false): Promise<string> {
+  return progress.step('Collector', async (now) => shown(await collectorProgram(atHand ? undefined : now)))
 }
 /** The same for Jaeger. */
-export async function findJaeger(progress: Progress): Promise<string> {
-  return progress.step('Jaeger', async (now) => shown(await jaegerProgram(now)))
+export async function findJaeger(progress: Progress, atHand = false): Promise<string> {
+  return progress.step('Jaeger', async (now) => shown(await jaegerProgram(atHand ? undefined : now)))
 }
 /** The same for telemetrygen. */
-export async function findTelemetrygen(progress: Progress): Promise<string> {
-  return progress.step('telemetrygen', async (now) => shown(await telemetrygenProgram(now)))
+export async function findTelemetrygen(progress: Progress, atHand = false): Promise<string> {
+  return progress.step('telemetrygen', async (now) => shown(await telemetrygenProgram(atHand ? undefined : now)))
 }
 
 /** A Collector with all that `ops/deploy/collector` needs. */
-export async function collectorProgram(now: Now = () => {}): Promise<string> {
+export async function collectorProgram(now?: Now): Promise<string> {
   const found = await onPath('otelcol-contrib')
   if (found) return found
   const manifest = await readFile(MANIFEST, 'utf8')
@@ -58,7 +59,7 @@ export async function collectorProgram(now: Now = () => {}): Promise<string> {
   })
 }
 
-export async function jaegerProgram(now: Now = () => {}): Promise<string> {
+export async function jaegerProgram(now?: Now): Promise<string> {
   const fix = 'install Go 1.25 or later'
   return built('jaeger', { jaeger: JAEGER }, fix, now, async (go, folder) => {
     const { Dir } = JSON.parse(await go(['mod', 'download', '-json', JAEGER])) as { Dir: string }
@@ -72,7 +73,7 @@ export async function jaegerProgram(now: Now = () => {}): Promise<string> {
   })
 }
 
-export async function telemetrygenProgram(now: Now = () => {}): Promise<string> {
+export async function telemetrygenProgram(now?: Now): Promise<string> {
   const found = await onPath('telemetrygen')
   if (found) return found
   const fix = `install Go 1.25 or later, or: go install ${TELEMETRYGEN}`
@@ -92,6 +93,7 @@ async function built(
 ): Promise<string> {
   const until = Date.now() + BUILD_MINUTES * 60_000
   const folder = await made(name, { version: RECIPE_VERSION, arch: process.arch, ...recipe }, async (folder) => {
+    if (!now) throw new SetupError(`${name} is not at hand.`, { why: WHY, fix: 'npm run test:distributed builds it' })
     const path = await onPath('go')
     if (!path) throw new SetupError(`${name} was not found.`, { why: WHY, fix })
     now(`building ${name} with Go (some minutes, once)`)
