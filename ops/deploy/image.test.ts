@@ -40,13 +40,15 @@ const copied = (stage: string) =>
       .map(normalize),
   )
 
-/** Files of this project that `entry` loads, by its imports and theirs. */
+/** Files of this project that `entry` loads, by its imports and theirs, those included that wait until they are needed. */
 function loadedBy(entry: string, seen = new Set<string>()): Set<string> {
   if (seen.has(entry)) return seen
   seen.add(entry)
   const source = readFileSync(join(ROOT, entry), 'utf8')
   // Types are erased, and so are the imports of nothing else.
-  for (const [, specifier = ''] of source.matchAll(/^(?:import|export)(?! type)[^'\n]*(?:\n[^'\n]*)*?'(\.[^']+)'/gm)) {
+  const specifiers = /^(?:import|export)(?! type)[^'\n]*(?:\n[^'\n]*)*?'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm
+  for (const [, atOnce, later] of source.matchAll(specifiers)) {
+    const specifier = atOnce ?? later ?? ''
     const file = normalize(join(dirname(entry), specifier))
     if (existsSync(join(ROOT, file))) loadedBy(file, seen)
   }
