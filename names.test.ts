@@ -25,7 +25,7 @@ const SET_BY_THE_SDK = new Set([
 
 const production = readAll('extension', 'relay', 'server', 'closed-list.ts', 'synthetic.ts')
 /** Where metrics may be observed: services, and the checks that ask them. */
-const observing = readAll('relay', 'server', 'ops', 'metrics.ts', 'http-metrics.ts')
+const observing = readAll('relay', 'server', 'ops', 'metrics.ts', 'http-metrics.ts', 'breaker.ts')
 
 function readAll(...paths: string[]): string[] {
   return paths

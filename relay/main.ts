@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { destination } from 'pino'
+import { createBreaker } from '../breaker.ts'
 import { METRICS } from '../metric-names.ts'
 import { counter, serveMetrics } from '../metrics.ts'
 import { SERVICE_RELAY } from '../names.ts'
@@ -11,7 +12,6 @@ import { createAccess } from './access/access.ts'
 import { createAddressOf } from './access/address.ts'
 import { keptSecret } from './access/secret-file.ts'
 import { createApp, type Parts } from './app.ts'
-import { createBreaker } from './breaker.ts'
 import { type Config, readConfig } from './config.ts'
 import { connectionOptions } from './connections.ts'
 import { openAudit } from './console/audit.ts'
@@ -21,6 +21,7 @@ import { createAccept, createReceive } from './ingest.ts'
 import { createLog, type Log } from './log.ts'
 import { intoBook } from './log-intake.ts'
 import { type Logbook, openLogbook } from './logbook.ts'
+import { SERVER_BREAKER } from './proxy.ts'
 import { createServiceLane } from './service-lane.ts'
 import { flushSpans, keepSpansIn, stopTelemetry } from './telemetry.ts'
 import { openTraceStore } from './trace-store.ts'
@@ -78,7 +79,7 @@ async function start(config: Config, book: Logbook, log: Log): Promise<void> {
     ...{ access, store, accept, book, forwarder, serverUrl, serverKey, hosts, instanceId, flushSpans, log },
     support: supportOf(config),
     quotaState: inCommon?.state,
-    breaker: createBreaker(),
+    breaker: createBreaker(SERVER_BREAKER),
     shutdown: signal,
   })
   const inServiceLane = createServiceLane({ access, receive: createReceive(accept, log, instanceId), hosts, log })

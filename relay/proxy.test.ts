@@ -6,10 +6,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { getRequestListener } from '@hono/node-server'
 import { expect, test } from 'vitest'
+import { createBreaker } from '../breaker.ts'
 import { ErrorBody } from '../server/contract.ts'
 import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contract.ts'
 import { createApp } from './app.ts'
-import { createBreaker } from './breaker.ts'
+import { SERVER_BREAKER } from './proxy.ts'
 import { asInstall, deadAddress, listen, sampleParts, TRACE_ID, temporaryStore } from './sample-run.ts'
 
 const EVENTS = `/runs/${TRACE_ID}/events`
@@ -22,7 +23,7 @@ const ORIGIN = 'chrome-extension://abcdefghijklmnop'
 async function relayTo(
   server: RequestListener | string,
   deadlines = { answerMs: 5_000, compileMs: 5_000 },
-  breaker = createBreaker(),
+  breaker = createBreaker(SERVER_BREAKER),
 ) {
   const serverUrl = typeof server === 'string' ? server : await listen(server)
   const store = temporaryStore()
@@ -179,7 +180,7 @@ test('A server that does not know the relay’s key is a 502, never a 401 that a
 
 test('After five failures in a row nobody asks the server for two seconds; then one does, and its answer lets all others in', async () => {
   const clock = { now: 0 }
-  const breaker = createBreaker(() => clock.now)
+  const breaker = createBreaker(SERVER_BREAKER, () => clock.now)
   let alive = false
   let held: (() => void) | undefined
   let reached = 0
@@ -229,7 +230,7 @@ test('After five failures in a row nobody asks the server for two seconds; then 
 
 test('A client that leaves while the server is tried leaves the trying to the next one; errors it answers with are answers', async () => {
   const clock = { now: 0 }
-  const breaker = createBreaker(() => clock.now)
+  const breaker = createBreaker(SERVER_BREAKER, () => clock.now)
   const { listener, request } = held()
   const { ask } = await relayTo(listener, undefined, breaker)
   for (let n = 0; n < 5; n++) breaker.enter().done('failed')

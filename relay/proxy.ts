@@ -10,6 +10,7 @@ import { context, type Span, SpanStatusCode, trace } from '@opentelemetry/api'
 import { getRPCMetadata } from '@opentelemetry/core'
 import { type Context, Hono } from 'hono'
 import { proxy } from 'hono/proxy'
+import type { Breaker, BreakerSettings, Outcome } from '../breaker.ts'
 import { ATTR_ERROR_TYPE, ATTR_FAILURE_CODE } from '../names.ts'
 import { type ErrorBody, FAILURES, type FailureCode, RunId } from '../server/contract.ts'
 import {
@@ -23,7 +24,6 @@ import { MAX_COMPILE_BYTES, MAX_GENERATE_BYTES } from '../server/request-contrac
 import { callerOf } from './access/access.ts'
 import { allowedBaggage } from './baggage.ts'
 import { BodyTooLarge, bounded } from './bounded-body.ts'
-import type { Breaker, Outcome } from './breaker.ts'
 import type { Log } from './log.ts'
 import { requestIdOf } from './request-id.ts'
 import { elapsedOf, failedHere } from './run-timings.ts'
@@ -35,6 +35,9 @@ export interface Deadlines {
   compileMs: number
 }
 const DEADLINES: Deadlines = { answerMs: 15_000, compileMs: 150_000 }
+
+/** Short, because a server that starts anew takes about a second. */
+export const SERVER_BREAKER: BreakerSettings = { guards: 'server', openMs: 2_000 }
 
 /** The only request headers that travel on: no cookies, no credentials, no addresses. */
 const PASSED_ON = ['content-type', 'accept', 'last-event-id']

@@ -5,18 +5,19 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { createBreaker } from '../breaker.ts'
 import { RESOURCE_SERVICE_NAME, SERVICE_EXTENSION, SPAN_EXTRACT } from '../names.ts'
 import { type AccessConfig, createAccess } from './access/access.ts'
 import { createAddressOf } from './access/address.ts'
 import { DEFAULT_LIMITS } from './access/quotas.ts'
 import type { Parts } from './app.ts'
-import { createBreaker } from './breaker.ts'
 import { openAudit } from './console/audit.ts'
 import { createStaff } from './console/staff.ts'
 import { createAccept } from './ingest.ts'
 import { createLog } from './log.ts'
 import { type Logbook, openLogbook } from './logbook.ts'
 import type { KeyValue, OtlpSpan, TracesData } from './otlp.ts'
+import { SERVER_BREAKER } from './proxy.ts'
 import type { Terms } from './store/retention.ts'
 import { type Options, openStore, type Store } from './store/store.ts'
 import type { Traces } from './store/traces.ts'
@@ -116,7 +117,7 @@ export function sampleParts(store: Traces, parts: Partial<Parts> = {}): Parts {
     accept: createAccept(store, () => {}),
     book: temporaryLogbook(parts.now),
     access: sampleAccess(),
-    breaker: createBreaker(),
+    breaker: createBreaker(SERVER_BREAKER),
     forwarder: undefined,
     serverUrl: 'http://127.0.0.1:1',
     serverKey: undefined,

@@ -1,7 +1,7 @@
 /** What an endpoint's fault means: in our words, whether to ask again, and when. */
 
 import OpenAI from 'openai'
-import type { Outcome } from './breaker.ts'
+import type { Outcome } from '../breaker.ts'
 import { Failure } from './failure.ts'
 
 /** Requests for one answer. */

@@ -4,10 +4,10 @@ import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } 
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import { z } from 'zod'
+import { type Breaker, createBreaker } from '../breaker.ts'
 import { type Behaviour, type OpenAiEndpoint, startOpenAiEndpoint } from '../fixtures/llm/openai-endpoint.ts'
-import { Breaker } from './breaker.ts'
 import { Failure } from './failure.ts'
-import { Llm, type LlmOptions } from './llm.ts'
+import { LLM_BREAKER, Llm, type LlmOptions } from './llm.ts'
 
 const exporter = new InMemorySpanExporter()
 let endpoint: OpenAiEndpoint
@@ -272,7 +272,10 @@ it('lets so many ask at once, tells the others how many are before them, and tur
 
 it('leaves an endpoint alone that has failed five times, and then lets one find out for all', async () => {
   let now = 0
-  const llm = llmFor({}, new Breaker(() => now))
+  const llm = llmFor(
+    {},
+    createBreaker(LLM_BREAKER, () => now),
+  )
   await expect(ask('error_500', {}, llm)).rejects.toMatchObject({ code: 'llm_error' })
   await expect(ask('error_500', {}, llm)).rejects.toMatchObject({ code: 'llm_unavailable', reason: 'resting' })
   expect(endpoint.requests).toHaveLength(5)

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api'
 import OpenAI from 'openai'
 import { z } from 'zod'
+import { type Breaker, type BreakerSettings, createBreaker } from '../breaker.ts'
 import { METRICS } from '../metric-names.ts'
 import { histogram } from '../metrics.ts'
 import {
@@ -26,7 +27,6 @@ import {
   ATTR_SERVER_PORT,
 } from '../names.ts'
 import { isSynthetic } from '../synthetic.ts'
-import { Breaker } from './breaker.ts'
 import type { FailureCode } from './contract.ts'
 import { Failure } from './failure.ts'
 import { failureOf, outcomeOf, waitBefore } from './llm-fault.ts'
@@ -34,6 +34,9 @@ import { recordUsage, tokensIn, type Usage } from './llm-usage.ts'
 import { Patience } from './patience.ts'
 import { recordFailure } from './span-failure.ts'
 import { Turns } from './turns.ts'
+
+/** Long, because a provider's trouble lasts for minutes; a person waits for seconds. */
+export const LLM_BREAKER: BreakerSettings = { guards: 'llm', openMs: 30_000 }
 
 export interface LlmOptions {
   /** Up to and including the version, e.g. `https://api.openai.com/v1`. */
@@ -91,7 +94,7 @@ export class Llm {
   readonly #turns: Turns
   readonly #breaker: Breaker
 
-  constructor(options: LlmOptions, breaker: Breaker = new Breaker()) {
+  constructor(options: LlmOptions, breaker: Breaker = createBreaker(LLM_BREAKER)) {
     this.#options = options
     this.#turns = new Turns(options)
     this.#breaker = breaker
@@ -182,8 +185,8 @@ export class Conversation {
   async #persist<T extends z.ZodType>(question: Question<T>, span: Span): Promise<z.infer<T>> {
     for (let attempt = 1; ; attempt++) {
       span.setAttribute(ATTR_LLM_RETRIES, attempt - 1)
-      const done = this.#breaker.enter()
-      if (!done) throw new Failure('llm_unavailable', { reason: 'resting' })
+      const { waitMs, done } = this.#breaker.enter()
+      if (waitMs > 0) throw new Failure('llm_unavailable', { reason: 'resting' })
       const askedAt = performance.now()
       // Each request of its own: one that was refused and then answered is a refusal, too.
       const count = (code: FailureCode | '') =>

@@ -1,9 +1,6 @@
 /** How long to leave a failing destination alone. */
 
-import { METRICS } from '../../metric-names.ts'
-import { gauge } from '../../metrics.ts'
-
-const stateGauge = gauge(METRICS.breaker)
+import { type BreakerState, showState } from '../../breaker.ts'
 
 /** Waiting times, milliseconds. */
 export interface Patience {
@@ -12,12 +9,6 @@ export interface Patience {
   /** The longest wait, and how long the breaker stays open. */
   maxMs: number
 }
-/**
- * Open: the destination failed several times in a row, and is left alone. Half open: after that, one attempt is on its
- * way, and what becomes of it decides.
- */
-export type BreakerState = 'closed' | 'open' | 'half_open'
-const STATES: readonly BreakerState[] = METRICS.breaker.labels.state
 
 /** Failures in a row after which the breaker opens. */
 const FAILURES = 5
@@ -25,9 +16,7 @@ const FAILURES = 5
 export function createBreaker({ firstMs, maxMs }: Patience) {
   let failures = 0
   let state: BreakerState = 'closed'
-  stateGauge.whenAsked(() => {
-    for (const name of STATES) stateGauge.set({ breaker: 'backend', state: name }, Number(name === state))
-  }, 'backend')
+  showState('backend', () => state)
   return {
     state: () => state,
     failures: () => failures,

@@ -6,6 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import type { BreakerState } from '../../breaker.ts'
 import { METRICS } from '../../metric-names.ts'
 import { counter, gauge } from '../../metrics.ts'
 import type { ForwardConfig } from '../config.ts'
@@ -13,7 +14,7 @@ import type { Log } from '../log.ts'
 import type { Letter } from '../store/kept.ts'
 import type { Store } from '../store/store.ts'
 import { type Batch, batchesAfter, type Cutting, joined } from './batch.ts'
-import { type BreakerState, createBreaker, type Patience } from './breaker.ts'
+import { createBreaker, type Patience } from './breaker.ts'
 import { createSend, type Outcome } from './destination.ts'
 
 /** Where requests go, and who sends them. */
