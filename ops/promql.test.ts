@@ -1,19 +1,22 @@
 import { expect, it } from 'vitest'
-import { selectorsIn } from './promql.ts'
+import { groupingLabelsOf, selectorsIn } from './promql.ts'
 
-it('finds each selector with the labels that pick and group it', () => {
-  expect(selectorsIn('sum by (stage) (rate(a_total{x="1"}[5m] offset 1d)) / on (stage) sum by (stage) (b)')).toEqual([
-    { metric: 'a_total', labels: ['x', 'stage'] },
-    { metric: 'b', labels: ['stage'] },
+it('finds each selector with what picks and groups it', () => {
+  const expression =
+    'sum by (stage) (rate(a_total{x="1"}[5m] offset 1d)) / on (stage) group_left (y) sum by (stage) (b)'
+  expect(selectorsIn(expression)).toEqual([
+    { metric: 'a_total', matchers: [{ label: 'x', operator: '=', value: '1' }], groupedBy: ['stage'] },
+    { metric: 'b', matchers: [], groupedBy: ['stage'] },
   ])
+  expect(groupingLabelsOf(expression)).toEqual(['stage', 'stage', 'y', 'stage'])
 })
 
 it('takes no label of the grouping for what is behind "and", nor one that label_replace has made', () => {
   expect(
     selectorsIn('sum by (stage, kind) (label_replace(a and on (i) b{v=~".*"}, "kind", "$1", "k", "(.*)"))'),
   ).toEqual([
-    { metric: 'a', labels: ['stage'] },
-    { metric: 'b', labels: ['v'] },
+    { metric: 'a', matchers: [], groupedBy: ['stage'] },
+    { metric: 'b', matchers: [{ label: 'v', operator: '=~', value: '.*' }], groupedBy: [] },
   ])
 })
 

@@ -3,16 +3,18 @@ import { parser } from '@prometheus-io/lezer-promql'
 
 type Node = ReturnType<typeof parser.parse>['topNode']
 
-/** A series that is asked for, with the labels by which it is picked or grouped. */
+/** A series that is asked for. */
 export interface Selector {
   metric: string
-  labels: string[]
+  /** By which it is picked. */
+  matchers: { label: string; operator: string; value: string }[]
+  /** Labels that aggregations around it group by, so that it must have them; not those that `label_replace` makes. */
+  groupedBy: string[]
 }
 
 /**
- * The selectors of an expression, in order. A label that an aggregation groups by counts as one of what stands inside,
- * but not what `label_replace` makes. Throws on an expression that Prometheus could not read; Grafana's variables must
- * have been filled in before.
+ * The selectors of an expression, in order. Throws a SyntaxError on one that Prometheus could not read; Grafana's
+ * variables must have been filled in before.
  */
 export function selectorsIn(expression: string): Selector[] {
   const text = (node: Node | null) => (node ? expression.slice(node.from, node.to) : '')
@@ -24,8 +26,12 @@ export function selectorsIn(expression: string): Selector[] {
     if (node.type.isError) throw new SyntaxError(`Not PromQL at ${node.from}: ${expression}`)
     if (node.name === 'VectorSelector') {
       const picked = node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []
-      const labels = [...picked.map((matcher) => text(matcher.getChild('LabelName'))), ...grouped]
-      selectors.push({ metric: text(node.getChild('Identifier')), labels: [...new Set(labels)] })
+      const matchers = picked.map((matcher) => ({
+        label: text(matcher.getChild('LabelName')),
+        operator: text(matcher.getChild('MatchOp')),
+        value: unquoted(matcher.getChild('StringLiteral')),
+      }))
+      selectors.push({ metric: text(node.getChild('Identifier')), matchers, groupedBy: [...new Set(grouped)] })
     }
     let inside = grouped
     if (node.name === 'AggregateExpr') inside = [...grouped, ...labelsOf(node.getChild('AggregateModifier'))]
@@ -45,7 +51,19 @@ export function selectorsIn(expression: string): Selector[] {
     return listed?.getChildren('LabelName').map(text) ?? []
   }
 
-  function unquoted(node: Node): string {
+  function unquoted(node: Node | null): string {
     return text(node).slice(1, -1)
   }
+}
+
+/** Labels by which an expression groups or joins, wherever in it. */
+export function groupingLabelsOf(expression: string): string[] {
+  const labels: string[] = []
+  parser.parse(expression).iterate({
+    enter({ name, node }) {
+      if (name !== 'GroupingLabels') return
+      labels.push(...node.getChildren('LabelName').map(({ from, to }) => expression.slice(from, to)))
+    },
+  })
+  return labels
 }

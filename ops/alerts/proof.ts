@@ -13,7 +13,7 @@ import { type Notification, openDesk } from '../observe/desk.ts'
 import { exampleRouting, startAlertmanager, startPrometheus, type Target } from '../observe/prometheus.ts'
 import type { PrometheusPrograms } from '../setup/prometheus.ts'
 import type { Document, Rule } from './document.ts'
-import { faster, fasterDuration } from './promql.ts'
+import { faster, fasterDuration } from './faster.ts'
 import { rulesFile } from './rules-file.ts'
 
 const FACTOR = 60

@@ -9,9 +9,9 @@ import { parse } from 'yaml'
 import { METRICS, type Metric } from '../../metric-names.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { FAILURES } from '../../server/contract.ts'
+import { groupingLabelsOf, selectorsIn } from '../promql.ts'
 import { prometheusPrograms } from '../setup/prometheus.ts'
 import { ALERTS_DIR, anchorOf, type Rule, readDocuments } from './document.ts'
-import { groupingLabelsOf, selectorsOf } from './promql.ts'
 import { healthyTraffic, promtoolTests } from './promtool-tests.ts'
 import { rulesFile, rulesOf } from './rules-file.ts'
 
@@ -160,7 +160,7 @@ const OF_EVERY_PROCESS = /^(up|process_\w+|nodejs_\w+)$/
 
 it('asks only for metrics, labels and values of the catalogue', () => {
   const wrong = expressions.flatMap(({ where, expr }) => {
-    const selectors = selectorsOf(expr)
+    const selectors = selectorsIn(expr)
     const labels = new Set(ADDED)
     const problems = selectors.flatMap(({ metric, matchers }) => {
       const known = METRIC_BY_SERIES.get(metric)
@@ -187,7 +187,7 @@ it('asks only for metrics, labels and values of the catalogue', () => {
 
 it('objectives and alerts count no checks of ours, wherever a metric tells them apart', () => {
   const counting = rules.flatMap(({ alert, record, expr }) =>
-    selectorsOf(expr)
+    selectorsIn(expr)
       .filter(({ metric }) => METRIC_BY_SERIES.get(metric)?.labels.synthetic !== undefined)
       .filter(({ matchers }) => !matchers.some(({ label, value }) => label === 'synthetic' && value === 'false'))
       .map(({ metric }) => `${alert ?? record}: ${metric}`),
@@ -196,6 +196,6 @@ it('objectives and alerts count no checks of ours, wherever a metric tells them 
 })
 
 it('no rule matches a bucket’s bound, which Prometheus 3 spells otherwise', () => {
-  expect(rules.filter(({ expr }) => selectorsOf(expr).some(({ matchers }) => matchers.some(isBound)))).toEqual([])
+  expect(rules.filter(({ expr }) => selectorsIn(expr).some(({ matchers }) => matchers.some(isBound)))).toEqual([])
 })
 const isBound = ({ label }: { label: string }) => label === 'le'

@@ -56,10 +56,10 @@ it.each(NAMES)('%s has no hole: the panels of a line fill it', (name) => {
 
 it('asks only for metrics and labels of the catalogue, of every process and of Prometheus', () => {
   expect(selectors.length).toBeGreaterThan(200)
-  const unknown = selectors.flatMap(({ panel, metric, labels }) => {
+  const unknown = selectors.flatMap(({ panel, metric, matchers, groupedBy }) => {
     const own = known.get(metric)
     if (!own) return [`${panel}: ${metric}`]
-    return labels
+    return [...matchers.map(({ label }) => label), ...groupedBy]
       .filter((label) => ![...own, ...OF_TARGETS].includes(label))
       .map((label) => `${panel}: ${metric}{${label}}`)
   })

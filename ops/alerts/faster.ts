@@ -1,11 +1,6 @@
-/** What an expression asks for, and the same expression in a world that lives faster. Read with Prometheus' own grammar. */
+/** A PromQL expression in a world that lives faster, by Prometheus' own grammar. */
 
 import { parser } from '@prometheus-io/lezer-promql'
-
-export interface Selector {
-  metric: string
-  matchers: { label: string; operator: string; value: string }[]
-}
 
 interface Piece {
   name: string
@@ -21,33 +16,6 @@ function piecesOf(expression: string): Piece[] {
     },
   })
   return pieces
-}
-
-/** The series that an expression reads, in order. */
-export function selectorsOf(expression: string): Selector[] {
-  const pieces = piecesOf(expression)
-  const text = ({ from, to }: Piece) => expression.slice(from, to)
-  const within = (outer: Piece, name: string) =>
-    pieces.filter((piece) => piece.name === name && piece.from >= outer.from && piece.to <= outer.to)
-  return pieces
-    .filter(({ name }) => name === 'VectorSelector')
-    .map((selector) => ({
-      metric: within(selector, 'Identifier').map(text)[0] ?? '',
-      matchers: within(selector, 'UnquotedLabelMatcher').map((matcher) => ({
-        label: within(matcher, 'LabelName').map(text)[0] ?? '',
-        operator: within(matcher, 'MatchOp').map(text)[0] ?? '',
-        value: (within(matcher, 'StringLiteral').map(text)[0] ?? '').slice(1, -1),
-      })),
-    }))
-}
-
-/** Labels by which an expression groups or joins. */
-export function groupingLabelsOf(expression: string): string[] {
-  const pieces = piecesOf(expression)
-  const groupings = pieces.filter(({ name }) => name === 'GroupingLabels')
-  return pieces
-    .filter(({ name, from, to }) => name === 'LabelName' && groupings.some((g) => from >= g.from && to <= g.to))
-    .map(({ from, to }) => expression.slice(from, to))
 }
 
 /** A duration such as `1h30m`, divided, in milliseconds. Throws when it is none. */
