@@ -15,6 +15,7 @@ import { findPrometheus } from '../ops/setup/prometheus.ts'
 import { findRedis } from '../ops/setup/redis.ts'
 import { setUpToolchain } from '../ops/setup/toolchain.ts'
 import type { Measured } from './bench.ts'
+import { none } from './target.ts'
 
 const PATIENCE_MS = 60_000
 
@@ -85,12 +86,12 @@ export async function benchAlerts(runs: number): Promise<Measured> {
   return {
     results: { healthySeconds: runs, alerts: known.length, ...measured, uncaused, left },
     targets: [
-      atMost('alerts in the healthy period', healthy.length, 0),
-      atMost('alerts on what happens to checks only', ofChecks.length, 0),
-      atMost('causes whose alert did not arrive', silent.length, 0),
-      atMost('alerts of the documents that nothing has caused', uncaused.length, 0),
-      atMost('alerts without a runbook that opens', told.filter(({ runbook }) => !runbook).length, 0),
-      atMost('folders of compilations left', left.length, 0),
+      none('alerts in the healthy period', healthy.length),
+      none('alerts on what happens to checks only', ofChecks.length),
+      none('causes whose alert did not arrive', silent.length),
+      none('alerts of the documents that nothing has caused', uncaused.length),
+      none('alerts without a runbook that opens', told.filter(({ runbook }) => !runbook).length),
+      none('folders of compilations left', left.length),
     ],
   }
 }
@@ -105,7 +106,6 @@ async function watched<T>(work: (closing: (() => unknown)[]) => Promise<T>): Pro
   }
 }
 
-const atMost = (claim: string, value: number, limit: number) => ({ claim, value, limit, ok: value <= limit })
 const names = (seen: Seen[]) => seen.map(({ labels }) => labels.alertname)
 const report = (what: string, seen: Seen[]) => console.error(`  ${what}: ${names(seen).join(', ') || 'nothing fires'}`)
 const inWords = ({ seconds, severity, runbook }: Told) =>

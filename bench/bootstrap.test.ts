@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { medianOf, medianRatio, type Pair, ratioOf } from './bootstrap.ts'
+import { medianRatio, type Pair, ratioOf } from './bootstrap.ts'
+import { medianOf } from './median.ts'
 
 /** Always the same numbers, so that nothing here is a matter of luck. */
 function createRandom(seed: number): () => number {

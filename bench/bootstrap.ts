@@ -1,6 +1,6 @@
 /** Ratios of two things that were measured in turn, with how far they can be trusted. */
 
-import { rounded } from './median.ts'
+import { medianOf, rounded } from './median.ts'
 
 /** What was measured in one round, with and without. */
 export interface Pair {
@@ -44,8 +44,3 @@ export function ratioOf(pairs: readonly Pair[], statistic: Statistic, random: ()
 export const medianRatio = (pairs: readonly Pair[]): Ratio => ratioOf(pairs, medianOf)
 export const p95Ratio = (pairs: readonly Pair[]): Ratio =>
   ratioOf(pairs, (sorted) => sorted[Math.ceil(0.95 * sorted.length) - 1] ?? Number.NaN)
-
-export function medianOf(sorted: Float64Array): number {
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2
-}

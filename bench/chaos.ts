@@ -23,6 +23,7 @@ import { CHAOS, type Chaos } from './chaos-faults.ts'
 import { type Ground, startGround } from './chaos-ground.ts'
 import { insist } from './person.ts'
 import { pressGenerate } from './press-generate.ts'
+import { none } from './target.ts'
 
 /** While the model writes, which is held until the fault has come; or anywhere, which is by chance. */
 const MOMENTS = ['the model writes', 'anywhere'] as const
@@ -213,7 +214,6 @@ function lineOf({ fault, moment, runs, trace, spans, pdfsLost, recoveryMs }: Row
 }
 
 function measuredFrom(rows: Row[], notMade: Record<string, string>, unforwarded: number): Measured {
-  const none = (claim: string, value: number) => ({ claim, value, limit: 0, ok: value === 0 })
   const count = (isSo: (row: Row) => boolean) => rows.filter(isSo).length
   const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0)
   return {

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../ops/free-port.ts'
 import { type Cost, costOf, headersOf, inFolder, type Load } from './cost.ts'
 import { startPinned } from './pinned-process.ts'
 
@@ -57,13 +58,4 @@ async function answering(url: string): Promise<string> {
     if (await fetch(url).then(Boolean, () => false)) return url
   }
   throw new Error('The Collector does not answer.')
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -22,6 +22,7 @@ import { typefaceOf } from '../server/typeface.ts'
 import type { Measured } from './bench.ts'
 import { median, medianWithin, rounded } from './median.ts'
 import { percentile } from './percentile.ts'
+import { atMost } from './target.ts'
 
 const WARM_UP = 3
 const MAX_OF_PLAIN = 0.2
@@ -74,13 +75,8 @@ export async function benchCompile(runs: number): Promise<Measured> {
     return {
       results: { runs, milliseconds, cpuMs: medianWithin(cpu), neighbours },
       targets: [
-        { claim: `${SERVER}, of ${PLAIN} (medians)`, value: share, limit: MAX_OF_PLAIN, ok: share <= MAX_OF_PLAIN },
-        {
-          claim: 'a resume while hostile LaTeX is compiled, of one alone (median, worst attack)',
-          value: slowed,
-          limit: MAX_OF_QUIET,
-          ok: slowed <= MAX_OF_QUIET,
-        },
+        atMost(`${SERVER}, of ${PLAIN} (medians)`, share, MAX_OF_PLAIN),
+        atMost('a resume while hostile LaTeX is compiled, of one alone (median, worst attack)', slowed, MAX_OF_QUIET),
       ],
     }
   } finally {

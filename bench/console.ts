@@ -16,6 +16,7 @@ import { encode } from '../relay/otlp.ts'
 import type { Measured } from './bench.ts'
 import { fillStore } from './filled-store.ts'
 import { percentile } from './percentile.ts'
+import { atMost } from './target.ts'
 
 const MILLION = 1_000_000
 const LOOK_UPS = 200
@@ -43,17 +44,16 @@ export async function benchConsole(millions: number): Promise<Measured> {
     const lookUps = await lookUp(page, relay.url, some)
     const large: Record<string, { paintedMs: Spread; loadedMs: Spread }> = {}
     for (const spans of LARGE) large[spans] = await openLarge(page, relay, spans)
-    const most = (claim: string, value: number, limit: number) => ({ claim, value, limit, ok: value <= limit })
     return {
       results: { spans: millions * MILLION, lookUps: LOOK_UPS, ...lookUps, large },
       targets: [
-        most(
+        atMost(
           'an ID looked up in Chromium, from Enter to the painted page, p95, milliseconds',
           lookUps.browserMs.p95,
           150,
         ),
         ...LARGE.map((spans) =>
-          most(
+          atMost(
             `first paint of a trace of ${spans} spans, p95, milliseconds`,
             large[spans]?.paintedMs.p95 ?? Number.NaN,
             1_000,

@@ -12,6 +12,7 @@ import { spansOf } from '../relay/otlp.ts'
 import { openStore } from '../relay/store/store.ts'
 import type { Measured } from './bench.ts'
 import { percentile } from './percentile.ts'
+import { atMost, none } from './target.ts'
 import { logsBeingWritten, TEARS, type Tear, tear } from './torn-log.ts'
 
 const SENDERS = 6
@@ -62,8 +63,6 @@ export async function benchCrash(runs: number): Promise<Measured> {
     const damaged = (await readdir(store)).filter((name) => name.endsWith('.corrupt')).length
     const { repeated, taken } = backend.repeats()
     const strays = [...spans.neverDue()].filter((spanId) => backend.arrived.has(spanId)).length
-    const none = (claim: string, value: number) => ({ claim, value, limit: 0, ok: value === 0 })
-    const duplicates = repeated / taken
     return {
       results: {
         kills: runs,
@@ -79,7 +78,7 @@ export async function benchCrash(runs: number): Promise<Measured> {
         none('acknowledged spans of failed traces missing from what is kept beyond the hours', unkept),
         none('spans at the backend that were not due', strays),
         none('files of the store that a kill has damaged', damaged),
-        { claim: 'share of duplicates at the backend', value: duplicates, limit: 0.1, ok: duplicates <= 0.1 },
+        atMost('share of duplicates at the backend', repeated / taken, 0.1),
       ],
     }
   } finally {

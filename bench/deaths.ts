@@ -18,6 +18,7 @@ import { isInRatio } from '../relay/store/marks.ts'
 import { FAILURES } from '../server/contract.ts'
 import type { Measured } from './bench.ts'
 import { type Fate, insist } from './person.ts'
+import { none } from './target.ts'
 
 const PATIENCE_MS = 120_000
 /** A trace shows within this, and is copied to where it stays within that: relays look every half minute at what is a minute old. */
@@ -166,18 +167,21 @@ export async function benchDeaths(runs: number): Promise<Measured> {
   } finally {
     await system.stop()
   }
-  const none = (claim: string, of: (row: Death) => number) => {
-    const value = rows.reduce((sum, row) => sum + of(row), 0)
-    return { claim, value, limit: 0, ok: value === 0 }
-  }
+  const inAll = (of: (row: Death) => number) => rows.reduce((sum, row) => sum + of(row), 0)
   const unclear = ({ fates }: Death) =>
     Object.entries(fates).reduce((sum, [fate, count]) => sum + (isClear(fate) ? 0 : count), 0)
   return {
     results: { downMs: DOWN_MS, table: rows },
     targets: [
-      none('runs that ended neither in a PDF nor in a clear failure', unclear),
-      none('traces that the console does not know', ({ unresolved }) => unresolved),
-      none('traces that failed or were reported, and are not whole where they stay', (row) => row.promisedMissing),
+      none('runs that ended neither in a PDF nor in a clear failure', inAll(unclear)),
+      none(
+        'traces that the console does not know',
+        inAll(({ unresolved }) => unresolved),
+      ),
+      none(
+        'traces that failed or were reported, and are not whole where they stay',
+        inAll(({ promisedMissing }) => promisedMissing),
+      ),
     ],
   }
 }

@@ -20,6 +20,7 @@ import { launchUnwatchedBrowser, type UnwatchedBrowser } from '../ops/unwatched-
 import { spansOf, type TracesData } from '../relay/otlp.ts'
 import type { Measured } from './bench.ts'
 import { recoveryOf } from './recovery.ts'
+import { none } from './target.ts'
 
 const SILENCE_MS = 90_000
 /** The server gives up on a model before that, by default. */
@@ -134,23 +135,29 @@ async function runThroughSilence(
 }
 
 function measuredFrom(fates: Fate[]): Measured {
-  const target = (claim: string, counts: (fate: Fate) => boolean) => {
-    const value = fates.filter(counts).length
-    return { claim, value, limit: 0, ok: value === 0 }
-  }
+  const count = (isSo: (fate: Fate) => boolean) => fates.filter(isSo).length
   return {
     results: { silenceMs: SILENCE_MS, runs: fates.length, table: fates },
     targets: [
-      target('runs whose PDF the popup did not show after the silence', ({ pdf }) => !pdf),
-      target('runs without a whole trace, with one resume for each death', ({ wholeTrace }) => !wholeTrace),
-      target('runs whose worker had a debugger attached', ({ watched }) => watched),
-      target(
-        'workers that died although heartbeat and alarm kept them awake',
-        (one) => one.worker === 'as built' && one.deaths > 0,
+      none(
+        'runs whose PDF the popup did not show after the silence',
+        count(({ pdf }) => !pdf),
       ),
-      target(
+      none(
+        'runs without a whole trace, with one resume for each death',
+        count(({ wholeTrace }) => !wholeTrace),
+      ),
+      none(
+        'runs whose worker had a debugger attached',
+        count(({ watched }) => watched),
+      ),
+      none(
+        'workers that died although heartbeat and alarm kept them awake',
+        count(({ worker, deaths }) => worker === 'as built' && deaths > 0),
+      ),
+      none(
         'workers that nothing kept awake and that lived all the same',
-        (one) => one.worker !== 'as built' && one.deaths === 0,
+        count(({ worker, deaths }) => worker !== 'as built' && deaths === 0),
       ),
     ],
   }

@@ -14,6 +14,7 @@ import { createRequests, fillStore, TERMS } from './filled-store.ts'
 import type { LoopDelay } from './loop-watch.ts'
 import { median, rounded } from './median.ts'
 import { percentile } from './percentile.ts'
+import { atMost } from './target.ts'
 import { delayOf, LOOP_WATCH, startIdleProcess } from './watched-loop.ts'
 
 const MILLION = 1_000_000
@@ -48,7 +49,6 @@ export async function benchLookUp(millions: number): Promise<Measured> {
     const hours = await rollOver(relay, idle, requests)
     await relay.stop()
     const files = (await readdir(path)).filter((name) => /^\d+-.*\.sqlite$/.test(name)).length
-    const most = (claim: string, value: number, limit: number) => ({ claim, value, limit, ok: value <= limit })
     return {
       results: {
         store: {
@@ -61,24 +61,24 @@ export async function benchLookUp(millions: number): Promise<Measured> {
         hours: { ...hours, begun: HOURS, filesAfterwards: files },
       },
       targets: [
-        most('find in the store while spans come in, p99, milliseconds', inStore.findMs.own.p99, 5),
-        most(
+        atMost('find in the store while spans come in, p99, milliseconds', inStore.findMs.own.p99, 5),
+        atMost(
           'trace in the store while spans come in, p99 without the noise, milliseconds',
           withoutNoise(inStore.traceMs.own, inStore.unpackingMs.own),
           5,
         ),
-        most(
+        atMost(
           'GET /api/traces/{id} while spans come in, p99 without the noise, milliseconds',
           withoutNoise(overHttp.lookUpMs.own, overHttp.nothingMs.own),
           20,
         ),
-        most('GET /support/{id} while spans come in, p95, milliseconds', overHttp.pageMs.first.p95, 150),
-        most(
+        atMost('GET /support/{id} while spans come in, p95, milliseconds', overHttp.pageMs.first.p95, 150),
+        atMost(
           'longest pause of the event loop while hours begin and go, beyond the longest of an idle process, milliseconds',
           hours.pauseMs.relayBeyondIt,
           100,
         ),
-        most(
+        atMost(
           'ingest while hours begin and go, p99, beyond that of ingest beside it, milliseconds',
           hours.ingestBeyondIt,
           100,

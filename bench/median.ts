@@ -2,7 +2,11 @@
 
 /** NaN, which JSON writes as null, of nothing. */
 export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
+  return medianOf(values.toSorted((a, b) => a - b))
+}
+
+/** The same of values that are in order already. */
+export function medianOf(sorted: ArrayLike<number>): number {
   const middle = (sorted.length - 1) / 2
   return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2
 }
@@ -16,7 +20,7 @@ export function medianWithin(values: readonly number[]): { median: number; from:
   // Ranks at n/2 ± 1.96·√n/2 (binomial, approximated).
   const rank = Math.max(0, Math.floor((sorted.length - 1.96 * Math.sqrt(sorted.length)) / 2))
   const [from = Number.NaN, to = Number.NaN] = [sorted[rank], sorted[sorted.length - 1 - rank]]
-  return { median: rounded(median(values)), from: rounded(from), to: rounded(to) }
+  return { median: rounded(medianOf(sorted)), from: rounded(from), to: rounded(to) }
 }
 
 /** Four decimals. */

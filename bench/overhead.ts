@@ -21,6 +21,7 @@ import { measureExtraction } from './extraction-cost.ts'
 import { median, rounded } from './median.ts'
 import { KINDS, type Kind, type Side, startSide, type Used, type Waits } from './overhead-side.ts'
 import { percentile } from './percentile.ts'
+import { atMost } from './target.ts'
 import { largestPosting } from './tracer.ts'
 import { untraced } from './untraced-extension.ts'
 
@@ -128,12 +129,10 @@ function measuredFrom(
   const ratios = new Map(
     others.map((kind) => [kind, new Map(waits.map((wait) => [wait, compared(pairsOf(kind, wait))]))]),
   )
-  const target = (what: string, kind: Kind, { to }: Ratio) => ({
-    claim: `${what}, ${kind === 'on' ? 'with telemetry' : `with telemetry, ${kind}`}: ratio of medians to without, upper bound`,
-    value: to,
-    limit: MAX_RATIO,
-    ok: to <= MAX_RATIO,
-  })
+  const target = (what: string, kind: Kind, { to }: Ratio) => {
+    const telemetry = kind === 'on' ? 'with telemetry' : `with telemetry, ${kind}`
+    return atMost(`${what}, ${telemetry}: ratio of medians to without, upper bound`, to, MAX_RATIO)
+  }
   const { first } = extraction
   return {
     results: {

@@ -12,6 +12,7 @@ import { RunStore } from '../server/run-store.ts'
 import type { Measured } from './bench.ts'
 import { heldBy } from './held.ts'
 import { median } from './median.ts'
+import { atMost, none } from './target.ts'
 
 /** After so many a process has everything open that it keeps, and its heap has its size. */
 const WARM_UP = 20
@@ -93,16 +94,15 @@ export async function benchRuns(runs: number): Promise<Measured> {
   const half = residentMiB.length / 2
   const leaked = Math.min(...residentMiB.slice(half)) / Math.min(...residentMiB.slice(0, half))
   const writing = await writingMs(Math.max(200, runs))
-  const limit = (claim: string, value: number, limit: number) => ({ claim, value, limit, ok: value <= limit })
   return {
     results: { runs, before, after, residentMiB, medianMs, writingMs: writing },
     targets: [
-      limit('handles more than before the runs', after.handles - before.handles, 2),
-      limit('processes left', after.children, 0),
-      limit('folders of compilations left', after.jobs, 0),
+      atMost('handles more than before the runs', after.handles - before.handles, 2),
+      none('processes left', after.children),
+      none('folders of compilations left', after.jobs),
       // Resident memory goes up and down with the garbage collector; what leaks raises the least of it.
-      limit('least resident memory of the second half, times that of the first', leaked, 1.15),
-      limit('what writing a run down takes, part of the run', writing / medianMs, 0.01),
+      atMost('least resident memory of the second half, times that of the first', leaked, 1.15),
+      atMost('what writing a run down takes, part of the run', writing / medianMs, 0.01),
     ],
   }
 }

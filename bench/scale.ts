@@ -9,12 +9,13 @@ import { setUpDeployed } from '../ops/setup/deployed.ts'
 import { Progress } from '../ops/setup/progress.ts'
 import { toolchainPath } from '../ops/setup/toolchain.ts'
 import { type Stack, startTemporaryStack } from '../ops/stack.ts'
-import type { Measured, Target } from './bench.ts'
+import type { Measured } from './bench.ts'
 import { headersOf } from './cost.ts'
 import { median } from './median.ts'
 import { bodiesOf } from './otlp-payload.ts'
 import { percentile } from './percentile.ts'
 import { insist } from './person.ts'
+import { atMost } from './target.ts'
 
 /** People who press Generate again as soon as they have their PDF; senders who send again as soon as they are answered. */
 const PEOPLE = 8
@@ -59,7 +60,7 @@ export async function benchScale(rounds: number): Promise<Measured> {
     }
   }
   const ratio = (of: (scale: Scale) => number, one: Variant, other: Variant) =>
-    median(measured[one].map((scale, round) => of(scale) / of(measured[other][round] as Scale)))
+    Number(median(measured[one].map((scale, round) => of(scale) / of(measured[other][round] as Scale))).toPrecision(3))
   const targets = [
     atMost(
       'runs a second, one replica to two',
@@ -159,9 +160,4 @@ function mediansOf(measured: Record<Variant, Scale[]>): Record<string, Scale> {
       { runs: rate(scales, 'runs'), ingest: rate(scales, 'ingest') },
     ]),
   )
-}
-
-function atMost(claim: string, value: number, limit: number): Target {
-  const rounded = Number(value.toPrecision(3))
-  return { claim, value: rounded, limit, ok: rounded <= limit }
 }

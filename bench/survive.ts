@@ -16,6 +16,7 @@ import { spansOf } from '../relay/otlp.ts'
 import type { Measured } from './bench.ts'
 import { percentile } from './percentile.ts'
 import { type Recovery, recoveryOf } from './recovery.ts'
+import { none } from './target.ts'
 
 /** Most of a run without a model, click to PDF: kills fall anywhere in it, and some just after. */
 const RUN_MS = 450
@@ -157,24 +158,23 @@ function measuredFrom(fates: Fate[]): Measured {
       fromWorkerStartMs: { p50: percentile(boots, 0.5), p99: percentile(boots, 0.99) },
     }
   })
-  const target = (claim: string, value: number) => ({ claim, value, limit: 0, ok: value === 0 })
   const sum = (count: (fate: Fate) => number) => fates.reduce((total, fate) => total + count(fate), 0)
   return {
     results: { runs: fates.length, table },
     targets: [
-      target(
+      none(
         'runs without a whole trace under the root that it started with',
         sum((fate) => Number(!fate.wholeTrace)),
       ),
-      target(
+      none(
         'runs that did not end',
         sum(({ status }) => Number(status === 'stuck')),
       ),
-      target(
+      none(
         'orphans',
         sum(({ orphans }) => orphans),
       ),
-      target(
+      none(
         'duplicate spans',
         sum(({ duplicates }) => duplicates),
       ),

@@ -2,10 +2,10 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from '../free-port.ts'
 import type { PrometheusPrograms } from '../setup/prometheus.ts'
 import { history } from './traffic.ts'
 
@@ -25,6 +25,7 @@ export async function startFilledPrometheus(
     throw error
   }
   await writeFile(join(folder, 'prometheus.yml'), 'scrape_configs: []\n')
+  // It does not say which port it got when it is told 0.
   const address = `127.0.0.1:${await freePort()}`
   const running = spawn(
     prometheus,
@@ -55,14 +56,4 @@ export async function startFilledPrometheus(
     throw new Error(`Prometheus did not start:\n${log}`)
   }
   return { base: `http://${address}`, to, close }
-}
-
-// Prometheus does not say which port it got when it is told 0.
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
 }
