@@ -3,7 +3,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 
 /** Longest wait for an answer, and for a connection, milliseconds. */
-export const REDIS_ANSWER_MS = 2_000
+const REDIS_ANSWER_MS = 2_000
 /** Between two tries to connect: doubling from the first to the second, and up to a half more. */
 const RETRY_MS = { first: 50, longest: 2_000 }
 

@@ -5,7 +5,7 @@ import browser from 'webextension-polyfill'
 const KEY = 'consent'
 
 /** What Firefox itself asks the person about; the manifest names the same. Its types are not in the polyfill's yet. */
-export const FIREFOX_DATA = { data_collection: ['technicalAndInteraction', 'browsingActivity'] }
+const FIREFOX_DATA = { data_collection: ['technicalAndInteraction', 'browsingActivity'] }
 type Permissions = browser.Permissions.Permissions & { data_collection?: string[] }
 
 const isFirefox = () => browser.runtime.getURL('').startsWith('moz-extension:')

@@ -28,7 +28,7 @@ const UP = 'up'
 export const NOW = 'now'
 
 /** The lines that one line of traffic stands for. Throws when its metric is not in the catalogue, or is of another type. */
-export function seriesOf(written: string, value: number | string): Series[] {
+function seriesOf(written: string, value: number | string): Series[] {
   const [, name = '', labels = ''] = /^(\w+)(?:\{(.*)\})?$/.exec(written) ?? []
   const metric = BY_NAME.get(name)
   if (!metric && name !== UP) throw new Error(`${written}: no such metric`)

@@ -226,7 +226,7 @@ export function thresholds(limits: Limits | typeof NONE): NonNullable<Json<Field
 }
 
 /** Queries over the time that is shown. */
-export const ranged = (queries: Query[]) => queries.map((query, index) => target(query, index, { range: true }))
+const ranged = (queries: Query[]) => queries.map((query, index) => target(query, index, { range: true }))
 /** Queries for now only: far cheaper, where no course is drawn. */
 export const instant = (queries: Query[]) =>
   queries.map((query, index) => target(query, index, { instant: true, range: false }))

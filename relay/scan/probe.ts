@@ -10,7 +10,7 @@
 export type Reason = 'email' | 'phone' | 'card' | 'token' | 'url' | 'length' | 'bytes'
 
 /** Characters. Longer than any value of ours; free text is long. */
-export const MAX_VALUE = 4_096
+const MAX_VALUE = 4_096
 
 // Classes of bytes.
 const DIGIT = 1

@@ -19,7 +19,7 @@ const LISTED = new Set<string>(
  * first of two of a message, takes texts that are no UTF-8, and lets any wire type stand for any field) is done here
  * as specified. Throws for what no reader should take.
  */
-export function decodeStrictly(body: Uint8Array): Message {
+function decodeStrictly(body: Uint8Array): Message {
   const at = { pos: 0 }
   return read(RequestType, body, at, body.length, {}, 0)
 }
@@ -117,7 +117,7 @@ function varintAt(body: Uint8Array, at: { pos: number }, end: number, sizes: Siz
  * Reads JSON by the same definition: members that are no fields are left out, and a value of another kind than its
  * field's is thrown. IDs stay as they are.
  */
-export function parseStrictly(body: Uint8Array): Message {
+function parseStrictly(body: Uint8Array): Message {
   const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
   return checked(RequestType, value)
 }
