@@ -7,12 +7,7 @@
 import protobuf from 'protobufjs'
 import { BodyTooLarge } from './bounded-body.ts'
 import { type Encoding, RequestType, Undecodable } from './otlp.ts'
-
-/**
- * Most marks that are decoded of one request, or for one look-up. A span with ten attributes has about 50 of them in
- * either encoding, so this is more than 20 MiB of such spans.
- */
-export const MAX_MARKS = 1_500_000
+import { MAX_MARKS, tooManyMarks } from './scan/limits.ts'
 
 /**
  * Counts the marks of a body: in JSON the bytes that begin an object, a list or another item (in strings too: too many
@@ -30,7 +25,7 @@ function weighJson(body: Uint8Array, limit: number): number {
     const byte = body[at]
     // , [ {
     if (byte === 0x2c || byte === 0x5b || byte === 0x7b) marks += 1
-    if (marks > limit) throw tooMany(limit)
+    if (marks > limit) throw tooManyMarks(limit)
   }
   return marks
 }
@@ -44,7 +39,7 @@ function weighProtobuf(body: Uint8Array, limit: number): number {
       throw new Undecodable('A field is cut off or too deep.')
     while (reader.pos < end) {
       marks += 1
-      if (marks > limit) throw tooMany(limit)
+      if (marks > limit) throw tooManyMarks(limit)
       const tag = reader.uint32()
       const field = type.fieldsById[tag >>> 3]
       // The decoder goes by the field's number alone; a wire type that does not fit would lead it elsewhere than here.
@@ -68,8 +63,4 @@ function weighProtobuf(body: Uint8Array, limit: number): number {
 function wireType(field: protobuf.Field): number {
   if (field.resolvedType instanceof protobuf.Enum) return 0
   return protobuf.types.basic[field.type as keyof typeof protobuf.types.basic] ?? 2
-}
-
-function tooMany(limit: number): BodyTooLarge {
-  return new BodyTooLarge(`More than ${limit} objects, lists and fields.`)
 }
