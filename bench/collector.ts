@@ -1,11 +1,9 @@
 /** The OpenTelemetry Collector under the same load, for who has one: `OTELCOL=path npm run bench -- ingest`. */
-import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { openEndpoint } from '../fixtures/endpoint.ts'
 import { freePort } from '../ops/free-port.ts'
 import { type Cost, costOf, headersOf, inFolder, type Load } from './cost.ts'
 import { startPinned } from './pinned-process.ts'
@@ -21,13 +19,12 @@ const LOOK_EVERY_MS = 50
 export async function measureCollector(duty: Duty, path: string, load: Load, bodies: Uint8Array[]): Promise<Cost> {
   return inFolder(async (folder) => {
     let delivered = 0
-    const backend = createServer((request, response) => {
+    const backend = await openEndpoint((request, response) => {
       request.resume().on('end', () => {
         if (request.url === TO_STORE) delivered += 1
         response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
       })
-    }).listen(0, '127.0.0.1')
-    await once(backend, 'listening')
+    })
     const endpoint = `127.0.0.1:${await freePort()}`
     await mkdir(join(folder, 'store'))
     const collector = await startPinned([path, '--config', fileURLToPath(new URL(`${duty}.yaml`, import.meta.url))], {
@@ -36,7 +33,7 @@ export async function measureCollector(duty: Duty, path: string, load: Load, bod
       env: {
         BENCH_ENDPOINT: endpoint,
         BENCH_STORAGE: join(folder, 'store'),
-        BENCH_BACKEND: `http://127.0.0.1:${(backend.address() as AddressInfo).port}`,
+        BENCH_BACKEND: backend.url,
       },
     })
     const url = `http://${endpoint}/v1/traces`
@@ -46,8 +43,7 @@ export async function measureCollector(duty: Duty, path: string, load: Load, bod
     try {
       return await costOf(collector, answering(url), load, { headers: headersOf(load), bodies, folder, drained })
     } finally {
-      backend.close()
-      backend.closeAllConnections()
+      await backend.close()
     }
   })
 }

@@ -1,12 +1,10 @@
 /** A backend that is away, then asks for patience, then refuses one batch: what arrives, and what others notice of it. */
 
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { type Endpoint, openEndpoint } from '../fixtures/endpoint.ts'
 import { startBackend, TAKEN } from '../fixtures/relay/backend.ts'
 import { type RelayProcess, startRelay } from '../fixtures/relay/relay-process.ts'
 import { newTraceId } from '../fixtures/relay/sent-spans.ts'
@@ -202,18 +200,9 @@ function lettersIn(store: string): OtlpSpan[][] {
 }
 
 /** Stands where the server is, and has a small PDF for everybody. */
-async function startServer() {
+function startServer(): Promise<Endpoint> {
   const pdf = Buffer.alloc(1_024)
-  const server = createServer((_, response) => {
+  return openEndpoint((_, response) => {
     response.writeHead(200, { 'content-type': 'application/pdf', 'content-length': pdf.length }).end(pdf)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  })
 }

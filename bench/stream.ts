@@ -2,11 +2,11 @@
 
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type ClientRequest, createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type ClientRequest, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { openEndpoint } from '../fixtures/endpoint.ts'
 import { startRelay } from '../fixtures/relay/relay-process.ts'
 import { newTraceId } from '../fixtures/relay/sent-spans.ts'
 import { closeOnSignal } from '../ops/closing.ts'
@@ -64,19 +64,9 @@ async function startServer() {
     asked.set(path, known)
     return known
   }
-  const server = createServer((request, response) => stream(request.url ?? '').resolve(response))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** The answer to the request for this path, once it has come. */
-    asked: (path: string) => stream(path).promise,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  const endpoint = await openEndpoint((request, response) => stream(request.url ?? '').resolve(response))
+  /** The answer to the request for this path, once it has come. */
+  return { ...endpoint, asked: (path: string) => stream(path).promise }
 }
 
 const newPath = () => `/runs/${newTraceId()}/events`

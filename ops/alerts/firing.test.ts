@@ -42,8 +42,8 @@ describe('in a real Prometheus and Alertmanager, 60 times as fast', () => {
   })
   afterAll(async () => {
     await proof?.close()
-    service?.close()
-    other?.close()
+    await service?.close()
+    await other?.close()
   })
 
   it('no alert fires while all is well', async () => {
@@ -68,7 +68,7 @@ describe('in a real Prometheus and Alertmanager, 60 times as fast', () => {
   it('every alert reaches the webhook with its severity and a link that leads to its runbook', async () => {
     proof.begin()
     service.play({ ...healthy, ...faults })
-    other.close()
+    await other.close()
     const expected = cases.flatMap(({ alert, fires = [{}] }) => fires.map((labels) => ({ alert, labels })))
     const seen = await Promise.all(expected.map(({ alert, labels }) => proof.fires(alert, labels, 120_000)))
     for (const { labels, annotations } of seen) {

@@ -1,8 +1,6 @@
 /** A metrics endpoint that says what the documents' traffic would make a service say, a minute of it in a second. */
 
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { openEndpoint } from '../../fixtures/endpoint.ts'
 import type { Target } from '../observe/prometheus.ts'
 import { isCounter, linesOf, NOW, type Traffic } from './traffic.ts'
 
@@ -17,7 +15,7 @@ export interface PlayedTraffic {
   target: Target
   /** From now on this goes on; what it does not name stays as it is. */
   play(traffic: Traffic): void
-  close(): void
+  close(): Promise<void>
 }
 
 /** Throws when it cannot listen. What `known` names stands at 0 from the start, as in a service that counts it. */
@@ -32,16 +30,14 @@ export async function playTraffic(job: string, known: Traffic): Promise<PlayedTr
     for (const line of lines.values()) line.value += line.perMinute * minutes
   }
 
-  const server = createServer((_, response) => {
+  const { url, close } = await openEndpoint((_, response) => {
     settle()
     for (const name of clocks) lines.set(name, { value: Date.now() / 1_000, perMinute: 0 })
     const text = [...lines].map(([name, { value }]) => `${name} ${value}\n`).join('')
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   return {
-    target: { job, address: `127.0.0.1:${(server.address() as AddressInfo).port}` },
+    target: { job, address: new URL(url).host },
     play(traffic) {
       settle()
       clocks = Object.keys(traffic).filter((written) => traffic[written] === NOW)
@@ -51,9 +47,6 @@ export async function playTraffic(job: string, known: Traffic): Promise<PlayedTr
         lines.set(name, { value, perMinute })
       }
     },
-    close() {
-      server.close()
-      server.closeAllConnections()
-    },
+    close,
   }
 }

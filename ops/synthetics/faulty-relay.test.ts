@@ -1,7 +1,6 @@
-import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
+import { openEndpoint } from '../../fixtures/endpoint.ts'
 import { perform } from './attempt.ts'
 import { compileCheck } from './compile.ts'
 
@@ -22,19 +21,13 @@ trailer << /Root 1 0 R >>
 
 /** Something in the relay's place that lets everybody in and answers POST /compile like this. */
 async function verdictOf(compile: (latex: string, response: ServerResponse) => void, limitMs = 20_000) {
-  const server = createServer(async (request, response) => {
+  const { url, close } = await openEndpoint(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
     if (request.url === '/installs') response.writeHead(201).end('{"token":"t","refresh":"r","expiresInS":60}')
     else compile(body, response)
   })
-  server.listen(0, '127.0.0.1')
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  await once(server, 'listening')
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  onTestFinished(close)
   const { result, error_type, attempts } = await perform(compileCheck({ url, key: 'k' }), {
     limitMs,
     wait: async () => {},

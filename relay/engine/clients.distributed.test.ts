@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type GatewayProcess, type SamplerProcess, startGateway, startSampler } from '../../fixtures/relay/engines.ts'
-import { type Refusal, startRecorder } from '../../fixtures/relay/recorder.ts'
+import { type Refusal, startTurnstile } from '../../fixtures/relay/turnstile.ts'
 import {
   ATTR_COMPILE_CPU_TIME,
   ATTR_HTTP_RESPONSE_STATUS_CODE,
@@ -111,8 +111,8 @@ describe.skipIf(['Collector', 'telemetrygen'].some((name) => missing.includes(na
     })
     afterAll(() => rm(folder, { recursive: true, force: true }))
 
-    const recorder = async (options: Parameters<typeof startRecorder>[0]) => {
-      const started = await startRecorder(options)
+    const turnstile = async (options: Parameters<typeof startTurnstile>[0]) => {
+      const started = await startTurnstile(options)
       onTestFinished(started.close)
       return started
     }
@@ -132,7 +132,7 @@ describe.skipIf(['Collector', 'telemetrygen'].some((name) => missing.includes(na
 
     test('from telemetrygen to the relay, which turns some requests away', async () => {
       const store = temporaryStore()
-      const between = await recorder({ to: await relayWith(store), refuse: troublesome })
+      const between = await turnstile({ to: await relayWith(store), refuse: troublesome })
       await generate(between.url)
       const spans = TRACES * (CHILDREN + 1)
       expect(count(between.taken)).toBe(spans)
@@ -143,10 +143,10 @@ describe.skipIf(['Collector', 'telemetrygen'].some((name) => missing.includes(na
 
     test('from telemetrygen through the Collectors to the relay, gzipped and with some requests turned away', async () => {
       const store = temporaryStore()
-      const last = await recorder({ to: await relayWith(store), headers: AS_SERVICE, refuse: troublesome })
-      const archive = await recorder({})
+      const last = await turnstile({ to: await relayWith(store), headers: AS_SERVICE, refuse: troublesome })
+      const archive = await turnstile({})
       const { gateway } = await collectors(last.url, archive.url)
-      const first = await recorder({ to: gateway.url })
+      const first = await turnstile({ to: gateway.url })
       await generate(first.url)
       const spans = TRACES * (CHILDREN + 1)
       expect(count(first.taken)).toBe(spans)
@@ -161,10 +161,10 @@ describe.skipIf(['Collector', 'telemetrygen'].some((name) => missing.includes(na
     })
 
     test('from the relay to the Collectors, which turn some requests away, from which it hears when to come again', async () => {
-      const end = await recorder({})
-      const archive = await recorder({})
+      const end = await turnstile({})
+      const archive = await turnstile({})
       const { gateway } = await collectors(end.url, archive.url)
-      const between = await recorder({ to: gateway.url, refuse: troublesome })
+      const between = await turnstile({ to: gateway.url, refuse: troublesome })
       const key = 'key-of-a-service-that-only-this-test-knows'
       const relay = await startRelay({
         TRACE_STORE: 'jaeger',

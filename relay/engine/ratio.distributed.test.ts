@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type GatewayProcess, type SamplerProcess, startGateway, startSampler } from '../../fixtures/relay/engines.ts'
-import { startRecorder } from '../../fixtures/relay/recorder.ts'
+import { startTurnstile } from '../../fixtures/relay/turnstile.ts'
 import { SERVICE_RELAY } from '../../names.ts'
 import { encode, type OtlpSpan, spansOf, type TracesData } from '../otlp.ts'
 import { sampleRequest, sampleSpan } from '../sample-run.ts'
@@ -27,15 +27,15 @@ const idsIn = (data: TracesData) => new Set([...spansOf(data)].map(({ traceId })
 
 describe.skipIf(missing.includes('Collector'))('The Collector’s one in a hundred', () => {
   let folder: string
-  let store: Awaited<ReturnType<typeof startRecorder>>
+  let store: Awaited<ReturnType<typeof startTurnstile>>
   let archive: typeof store
   let sampler: SamplerProcess
   let gateway: GatewayProcess
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pass-ats-ratio-'))
-    store = await startRecorder({})
-    archive = await startRecorder({})
+    store = await startTurnstile({})
+    archive = await startTurnstile({})
     sampler = await startSampler(join(folder, 'sampler'), {
       store: store.url,
       archive: archive.url,

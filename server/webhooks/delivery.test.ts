@@ -1,9 +1,8 @@
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 import { expect, it } from 'vitest'
+import { openEndpoint } from '../../fixtures/endpoint.ts'
 import { toolchainPath } from '../../ops/setup/toolchain.ts'
 import { startTemporaryStack } from '../../ops/stack.ts'
 import { asSupport } from '../../ops/support.ts'
@@ -17,15 +16,14 @@ it('a message that a killed server was sending is sent by the next one, in a tra
   const got: { headers: IncomingHttpHeaders; body: string }[] = []
   const second = Promise.withResolvers<void>()
   const first = Promise.withResolvers<void>()
-  const endpoint = createServer(async (request, response) => {
+  const endpoint = await openEndpoint(async (request, response) => {
     got.push({ headers: request.headers, body: Buffer.concat(await Array.fromAsync(request)).toString() })
     // The first is left without an answer.
     if (got.length === 1) return first.resolve()
     response.writeHead(200).end()
     second.resolve()
-  }).listen(0, '127.0.0.1')
-  await once(endpoint, 'listening')
-  const url = `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/hook?token=secret`
+  })
+  const url = `${endpoint.url}/hook?token=secret`
   const env = { WEBHOOK_URLS: url, WEBHOOK_SECRETS: SECRET, WEBHOOK_ALLOW_LOOPBACK: '1', LOG_LEVEL: 'info' }
   const stack = await startTemporaryStack({ toolchainPath: toolchainPath(), env })
   try {
@@ -94,7 +92,6 @@ it('a message that a killed server was sending is sent by the next one, in a tra
     expect(told).not.toContain('token')
   } finally {
     await stack.stop()
-    endpoint.closeAllConnections()
-    endpoint.close()
+    await endpoint.close()
   }
 })

@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { openEndpoint } from '../../fixtures/endpoint.ts'
 import { openDatabase } from '../database.ts'
 import { EmbeddedRuns, type RunLog } from '../embedded-runs.ts'
 import { RunStore } from '../run-store.ts'
@@ -41,20 +40,15 @@ afterEach(async () => {
 /** An endpoint that answers as it is told, the last answer for ever. */
 async function endpoint(...answers: (number | ((response: ServerResponse) => void))[]) {
   const got: Got[] = []
-  const server = createServer(async (request, response) => {
+  const { url, close } = await openEndpoint(async (request, response) => {
     const body = Buffer.concat(await Array.fromAsync(request)).toString()
     const answer = answers[Math.min(got.length, answers.length - 1)] ?? 204
     got.push({ headers: request.headers, body })
     if (typeof answer === 'number') response.writeHead(answer).end()
     else answer(response)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  closing.push(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { got, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` }
+  closing.push(close)
+  return { got, url: `${url}/hook` }
 }
 
 /** A time that stands still until it is moved, and waits that are over when it has come so far. */

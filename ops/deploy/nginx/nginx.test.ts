@@ -1,11 +1,9 @@
 /** The configuration of nginx, run by a real one, before two real relays. Only the servers are played. */
 
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import {
   Agent,
-  createServer,
   type IncomingHttpHeaders,
   type IncomingMessage,
   type OutgoingHttpHeaders,
@@ -13,11 +11,11 @@ import {
   request,
   type ServerResponse,
 } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openEndpoint } from '../../../fixtures/endpoint.ts'
 import { startRelay, stop } from '../../../relay/running-relay.ts'
 import { STAFF_ENV } from '../../../relay/sample-run.ts'
 import { ErrorBody } from '../../../server/contract.ts'
@@ -42,13 +40,9 @@ beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pass-ats-nginx-test-'))
   cleaning.push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const played = async (which: number) => {
-    const server = createServer((...asked) => answer(which)(...asked)).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleaning.push(() => {
-      server.close()
-      server.closeAllConnections()
-    })
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { url, close } = await openEndpoint((...asked) => answer(which)(...asked))
+    cleaning.push(close)
+    return url
   }
   const servers = [await played(1), await played(2)] as const
   const ports = await nginxPorts()
