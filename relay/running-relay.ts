@@ -1,4 +1,7 @@
-/** The real relay as its own process, as it is started in production; for tests. */
+/**
+ * The real relay as its own process, as it is started in production; for tests, which hear what it says. Benches have
+ * `fixtures/relay/relay-process.ts`, which needs no test around it.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
