@@ -123,7 +123,7 @@ async function correct(
   conversation: Conversation,
   onWriting: Asking['onWriting'],
 ): Promise<[id: string, text: string][]> {
-  const wrong = [...objections].map(([id, objection]) => ({ id, source: redactedOf(statements, id), objection }))
+  const wrong = [...objections].map(([id, objection]) => ({ id, source: placeOf(statements, id), objection }))
   const turns: Question['turns'] = [
     ...question.turns,
     { role: 'assistant', content: JSON.stringify(answer) },
@@ -139,8 +139,8 @@ async function correct(
   }
 }
 
-/** The source is in the first question already, under its ID; the summary is, too. */
-const redactedOf = (statements: ReadonlyMap<string, string>, id: string) =>
+/** Where the source is in the first question. */
+const placeOf = (statements: ReadonlyMap<string, string>, id: string) =>
   statements.has(id) ? `resume.bullets, id ${id}` : 'resume.summary'
 
 /** The rewording where it states only what its source does, the source itself otherwise. */

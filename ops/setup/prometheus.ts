@@ -2,15 +2,9 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { made } from './cache.ts'
-import { type Debian, debian, unpackPackages } from './debian.ts'
-import { isExecutable, onPath } from './program.ts'
-import { type Progress, SetupError } from './progress.ts'
-
-const PACKAGES = ['prometheus', 'prometheus-alertmanager']
-const DAEMONS = ['prometheus', 'prometheus-alertmanager']
-/** Change whenever the code below would make another folder. */
-const RECIPE_VERSION = 2
+import { onPath } from './program.ts'
+import type { Progress } from './progress.ts'
+import { unpackedPrograms, type Wanted } from './unpacked.ts'
 
 /** Where Debian's programs look for their pages and templates, and where nothing is when a package is only unpacked. */
 const SHARE = '/usr/share/prometheus'
@@ -35,12 +29,19 @@ export async function findPrometheus(progress: Progress): Promise<PrometheusProg
   })
 }
 
-/**
- * The four of PATH, or those of Debian's packages, unpacked into the cache. Not installed: the packages would start two
- * services on this machine that nobody asked for. Throws SetupError when there are none.
- */
+/** The four of PATH, or Debian's. Throws SetupError when there are none. */
 export async function prometheusPrograms(now: (busy: string) => void = () => {}): Promise<PrometheusPrograms> {
-  return (await onSystem()) ?? (await unpacked(await debian(), now))
+  const found = await onSystem()
+  if (found) return found
+  const folder = await unpackedPrograms(DEBIANS, now)
+  const program = (name: string) => join(folder, 'usr', 'bin', name)
+  return {
+    prometheus: program('prometheus'),
+    promtool: program('promtool'),
+    alertmanager: program('prometheus-alertmanager'),
+    amtool: program('amtool'),
+    cwd: join(folder, SHARE),
+  }
 }
 
 async function onSystem(): Promise<PrometheusPrograms | undefined> {
@@ -53,30 +54,15 @@ async function onSystem(): Promise<PrometheusPrograms | undefined> {
   return prometheus && promtool && alertmanager && amtool ? { prometheus, promtool, alertmanager, amtool } : undefined
 }
 
-async function unpacked(system: Debian | undefined, now: (busy: string) => void): Promise<PrometheusPrograms> {
-  const why = 'proving the alerts, and npm run observe'
-  const fix = 'put prometheus, promtool, alertmanager and amtool on PATH (https://prometheus.io/download)'
-  if (!system) throw new SetupError('Prometheus and Alertmanager were not found.', { why, fix })
-  const recipe = { version: RECIPE_VERSION, packages: PACKAGES, release: system.codename, arch: process.arch }
-  const folder = await made('prometheus', recipe, async (into) => {
-    now('unpacking Debian’s packages (30 MB, once)')
-    await unpackPackages(system, { release: system.codename, packages: PACKAGES, into, work: into })
-    for (const name of DAEMONS) await lookBeside(join(into, 'usr', 'bin', name))
-  }).catch((cause) => {
-    throw new SetupError('Prometheus and Alertmanager could not be fetched.', { why, fix, cause })
-  })
-  const program = (name: string) => join(folder, 'usr', 'bin', name)
-  const programs = {
-    prometheus: program('prometheus'),
-    promtool: program('promtool'),
-    alertmanager: program('prometheus-alertmanager'),
-    amtool: program('amtool'),
-    cwd: join(folder, SHARE),
-  }
-  for (const path of [programs.prometheus, programs.promtool, programs.alertmanager, programs.amtool]) {
-    if (!(await isExecutable(path))) throw new SetupError(`${path} is missing or cannot be run.`, { why, fix })
-  }
-  return programs
+const DAEMONS = ['prometheus', 'prometheus-alertmanager']
+const DEBIANS: Wanted = {
+  ...{ what: 'Prometheus and Alertmanager', name: 'prometheus', packages: DAEMONS, version: 2, megabytes: 30 },
+  programs: [...DAEMONS, 'promtool', 'amtool'].map((name) => join('usr', 'bin', name)),
+  why: 'proving the alerts, and npm run observe',
+  fix: 'put prometheus, promtool, alertmanager and amtool on PATH (https://prometheus.io/download)',
+  async finish(folder) {
+    for (const name of DAEMONS) await lookBeside(join(folder, 'usr', 'bin', name))
+  },
 }
 
 /** Replaces the folder that is compiled into a program; no option changes it, and nothing is to be put into the system's. */
