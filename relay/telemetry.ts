@@ -5,7 +5,7 @@
  * in as everybody's spans, in-process, because over HTTP every export would be a request to trace and export.
  */
 import { randomUUID } from 'node:crypto'
-import { register } from 'node:module'
+import { createRequire } from 'node:module'
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node'
 import {
   CompositePropagator,
@@ -42,12 +42,6 @@ export type Sink = (body: Uint8Array) => Promise<unknown>
 
 // The SDK heeds its own variable when it starts; what patches node:http would stand all the same.
 const isOff = getBooleanFromEnv('OTEL_SDK_DISABLED') ?? false
-
-// Imported modules are patched only through this hook, and only node:http needs it: fetch is observed through
-// diagnostics_channel, and hooks on our own files would slow the start and change nothing.
-if (!isOff) {
-  register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['node:http', 'http'] } })
-}
 allowInstrumentations('http', 'undici')
 
 let sink: Sink | undefined
@@ -104,6 +98,10 @@ const sdk = new NodeSDK({
       }),
 })
 sdk.start()
+
+// Patched when it is required, and for those who import it, too: there is one Server. fetch is observed through
+// diagnostics_channel. The hook for imported modules would be a thread more that everything resolved waits for.
+if (!isOff) createRequire(import.meta.url)('node:http')
 
 /** Says where the relay's own spans go; without it they are dropped. */
 export function keepSpansIn(newSink: Sink): void {

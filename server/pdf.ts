@@ -1,7 +1,7 @@
 /** Stage `validate`: what Tectonic made is opened and read before anybody gets it. */
 
 import { trace } from '@opentelemetry/api'
-import { getDocumentProxy, getResolvedPDFJS } from 'unpdf'
+import { getResolvedPDFJS } from 'unpdf'
 import { METRICS } from '../metric-names.ts'
 import { counter, histogram } from '../metrics.ts'
 import {
@@ -105,10 +105,16 @@ export async function checkPdf(pdf: Uint8Array, expected: Expected): Promise<Che
   return { pages: read.pages, sizeBytes, checks }
 }
 
+/** Not by unpdf's getDocumentProxy, which looks for a package of fonts anew with each document. Rejects when it cannot be opened. */
+async function open(pdf: Uint8Array) {
+  const { getDocument } = await getResolvedPDFJS()
+  // A copy: pdf.js takes the buffer over, leaves the caller with an empty one, and wants no Node Buffer.
+  return getDocument({ data: new Uint8Array(pdf), useSystemFonts: true }).promise
+}
+
 /** How many pages the PDF has; 0 when it cannot be opened. */
 export async function countPages(pdf: Uint8Array): Promise<number> {
-  // A copy: pdf.js takes the buffer over, leaves the caller with an empty one, and wants no Node Buffer.
-  const document = await getDocumentProxy(new Uint8Array(pdf)).catch(() => undefined)
+  const document = await open(pdf).catch(() => undefined)
   const pages = document?.numPages ?? 0
   await document?.loadingTask.destroy()
   return pages
@@ -134,7 +140,7 @@ interface ReadPdf {
 }
 
 async function readPdf(pdf: Uint8Array): Promise<ReadPdf> {
-  const document = await getDocumentProxy(new Uint8Array(pdf))
+  const document = await open(pdf)
   try {
     // Of a document of too many pages a few more are enough to say so.
     const numbers = Array.from({ length: Math.min(document.numPages, MAX_PAGES + 1) }, (_, index) => index + 1)
@@ -149,7 +155,7 @@ async function readPdf(pdf: Uint8Array): Promise<ReadPdf> {
   }
 }
 
-type Page = Awaited<ReturnType<Awaited<ReturnType<typeof getDocumentProxy>>['getPage']>>
+type Page = Awaited<ReturnType<Awaited<ReturnType<typeof open>>['getPage']>>
 
 async function readPage(page: Page, read: ReadPdf): Promise<void> {
   // Normalized, a reader's text is not what the PDF says but what searching is easier in.
