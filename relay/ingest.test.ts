@@ -208,7 +208,7 @@ test('Requests that wait for the disk hold up nobody who is to be read: the stor
       heard.push(resolve)
       if (heard.length === 200) all.resolve()
     })
-  const accept = createAccept({ append, shared: false }, () => {})
+  const accept = createAccept({ append }, () => {})
   const body = { bytes: encode(REQUEST, 'protobuf'), encoding: 'protobuf', gzipped: false } as const
   const accepted = Array.from({ length: 200 }, () => accept(body))
   await all.promise

@@ -18,9 +18,8 @@ import { chunkSizeOf } from './gzip-trailer.ts'
 import type { Log } from './log.ts'
 import { CONTENT_TYPES, type Encoding, encodeResponse, encodeStatus, encodingOf, Undecodable } from './otlp.ts'
 import { createPlaces, createRoom } from './room.ts'
-import { scan, slice } from './scan/scan.ts'
+import { scan } from './scan/scan.ts'
 import type { Scrubbed } from './scan/scrubber.ts'
-import { failedIn } from './scan/trace-list.ts'
 import type { NewRequest } from './store/journal.ts'
 import type { Traces } from './store/traces.ts'
 import { StoreUnavailable } from './store/writer-thread.ts'
@@ -35,8 +34,6 @@ const LARGE_BYTES = 1024 * 1024
 const MAX_SMALL_AT_ONCE = 64
 /** Large requests that wait for their turn, each as it came in. */
 const MAX_LARGE_WAITING = 8
-/** Of spans of failed traces that go along with their request, so that it need not be unpacked again for them. */
-const MAX_FAILED_BYTES = 64 * 1024
 /** Seconds after which a refused sender may try again. */
 export const RETRY_AFTER_S = 5
 
@@ -85,7 +82,7 @@ interface Prepared extends Accepted {
 }
 
 /** Makes the one way in; `onStored` is called after every request that was kept. */
-export function createAccept(store: Pick<Traces, 'append' | 'shared'>, onStored: () => void): Accept {
+export function createAccept(store: Pick<Traces, 'append'>, onStored: () => void): Accept {
   const inPlace = createPlaces(MAX_SMALL_AT_ONCE)
   const inTurn = createTurns()
 
@@ -98,13 +95,12 @@ export function createAccept(store: Pick<Traces, 'append' | 'shared'>, onStored:
     countInvalid(rejected)
     if (scrubbed) countScrubbed(scrubbed)
     const isClean = clean === inflated
-    const failed = store.shared ? undefined : failedSpans(clean, encoding, traces)
     if (inflated !== bytes && isClean) giveBack(inflated)
     const hasSpans = traces.length > 0
     // As received when nothing had to go, so that what is forwarded is what was sent, byte for byte.
     const packed = hasSpans && !(isClean && gzipped) ? await gzip(clean) : bytes
     return {
-      request: hasSpans ? { encoding, body: packed, traces, failed } : undefined,
+      request: hasSpans ? { encoding, body: packed, traces } : undefined,
       spans,
       rejected,
       reason: rejected > 0 ? 'Spans need a trace ID of 16 bytes and span IDs of 8, not all zero.' : '',
@@ -137,14 +133,6 @@ export function createAccept(store: Pick<Traces, 'append' | 'shared'>, onStored:
       return keep(await prepare(body, large, charge))
     })
   }
-}
-
-/** What a store of files will copy of it; undefined when it is nothing, or so much that the request is better read again. */
-function failedSpans(body: Uint8Array, encoding: Encoding, traces: Uint8Array): Uint8Array | undefined {
-  const ids = failedIn(traces)
-  if (ids.size === 0) return undefined
-  const spans = slice(body, encoding, (id) => ids.has(id))
-  return spans !== body && spans && spans.length <= MAX_FAILED_BYTES ? spans : undefined
 }
 
 /** By kind; the names themselves are in the log. */

@@ -26,7 +26,7 @@ const COPY_TIMEOUT_MS = 10_000
 export interface TraceStore {
   traces: Traces
   /** Where the relay's own spans go. */
-  own: Pick<Traces, 'append' | 'shared'>
+  own: Pick<Traces, 'append'>
   /** Undefined when nothing is forwarded from here. */
   forwarder: { wake(): void; state(): ForwardState } | undefined
   /** To be called every few seconds. */

@@ -29,7 +29,7 @@ function collectorAt(url: string, protocol?: 'json' | 'protobuf') {
 /** What a sender gets from a relay that hands everything on to a Collector there. */
 async function sendThrough(url: string, body: Uint8Array = REQUEST, headers: Record<string, string> = {}) {
   const { hand } = collectorAt(url)
-  const accept = createAccept({ append: hand, shared: true }, () => {})
+  const accept = createAccept({ append: hand }, () => {})
   const app = createApp(sampleParts(temporaryStore(), { accept }))
   return app.request('/v1/traces', {
     method: 'POST',

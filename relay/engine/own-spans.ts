@@ -63,7 +63,6 @@ export function createOwnSpans(hand: (request: NewRequest) => Promise<void>) {
   }
 
   return {
-    shared: true,
     /** Resolves when the Collector has it, or it is held here: nobody has to wait for a Collector that is away. */
     async append(request: NewRequest): Promise<void> {
       try {

@@ -38,13 +38,3 @@ export function* tracesIn(packed: Uint8Array): Generator<[string, TraceFacts]> {
     yield [digits.slice(from, from + ID_BYTES * 2), { spans: told >>> 1, error: (told & 1) === 1 }]
   }
 }
-
-/** The IDs of those that failed, 32 lower-case hex digits each. */
-export function failedIn(packed: Uint8Array): Set<string> {
-  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.length)
-  const failed = new Set<string>()
-  for (let at = 0; at < bytes.length; at += TRACE_BYTES) {
-    if ((bytes.readUInt32BE(at + ID_BYTES) & 1) === 1) failed.add(bytes.toString('hex', at, at + ID_BYTES))
-  }
-  return failed
-}

@@ -16,8 +16,6 @@ export interface NewRequest {
   encoding: Encoding
   body: Uint8Array
   traces: Uint8Array
-  /** The spans of those of its traces that failed, not gzipped; undefined when there are none, or too many to send along. */
-  failed?: Uint8Array | undefined
 }
 /** Where requests were written, in order: their numbers count up from `first`. */
 export interface Written {

@@ -9,9 +9,8 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { giveBack } from '../give-back.ts'
 import { chunkSizeOf } from '../gzip-trailer.ts'
 import { slice } from '../scan/scan.ts'
-import { failedIn } from '../scan/trace-list.ts'
 import { DamagedHour, type Entry, type RequestPlace, type StoredRequest } from './hour-reader.ts'
-import type { Journal, NewRequest } from './journal.ts'
+import type { Journal } from './journal.ts'
 import type { Cursor, Kept } from './kept.ts'
 import { entriesAfter, placesOf } from './outbox.ts'
 import { KEEPER } from './retention.ts'
@@ -25,19 +24,10 @@ const LINGER_MS = 250
 /** A trace's few spans pack no better with more memory or effort, and take half as long again. */
 const PACKING = { level: 1, memLevel: 6, windowBits: 13, chunkSize: 4096 }
 
-/** Bytes that came along with requests and wait to be copied; what is more is read from the file. */
-const MAX_ALONG_BYTES = 4 * 1024 * 1024
-
 /** A request and the kept traces it has spans of. */
 interface Cut {
   place: RequestPlace
   traceIds: Set<string>
-}
-
-/** Spans of a request, not gzipped: of these traces and no others. */
-interface Spans extends Pick<StoredRequest, 'receivedAt' | 'encoding'> {
-  traceIds: ReadonlySet<string>
-  bytes: Uint8Array
 }
 
 /** Copies some time after it is woken, in small steps. `onError` is told why something was not copied. */
@@ -50,8 +40,6 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
   let waiting: { file: number; resolve: () => void }[] = []
   let copies: (() => void)[] = []
   let copiedBytes = 0
-  const along = new Map<string, Spans>()
-  let alongBytes = 0
 
   /** A damaged hour is set aside: it must not hold up the others for ever. */
   async function copyAll(): Promise<void> {
@@ -111,7 +99,7 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
     const cuts = new Map<string, Cut>()
     for (const entry of due) {
       for (const place of placesOf(journal.hours(), entry)) {
-        const key = keyOf(place)
+        const key = `${place.file}/${place.request}`
         const cut = cuts.get(key) ?? { place, traceIds: new Set() }
         cut.traceIds.add(entry.traceId)
         cuts.set(key, cut)
@@ -129,45 +117,34 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
   }
 
   function copy({ place, traceIds }: Cut): void {
-    const spans = takeAlong(place, traceIds) ?? read(place, traceIds)
-    if (!spans) return
-    const { bytes, receivedAt, encoding } = spans
-    for (const traceId of traceIds) {
-      const own = spans.traceIds.size === 1 ? bytes : slice(bytes, encoding, (id) => id === traceId)
-      if (!own) continue
-      const body = gzipSync(own, PACKING)
-      copies.push(() => kept.keepRequest(traceId, { ...place, receivedAt, encoding, body }))
+    const stored = journal
+      .hours()
+      .find(({ name }) => name.file === place.file)
+      ?.read.request(place.request)
+    if (!stored) return
+    for (const [traceId, body] of cutOrPass(stored, traceIds)) {
+      copies.push(() => kept.keepRequest(traceId, { ...stored, body }))
       copiedBytes += body.length
     }
     if (copiedBytes > MAX_WAITING_BYTES) writeCopies()
   }
 
-  /** What came along with the request, if that is all that is wanted. */
-  function takeAlong(place: RequestPlace, traceIds: ReadonlySet<string>): Spans | undefined {
-    const key = keyOf(place)
-    const spans = along.get(key)
-    if (!spans) return undefined
-    along.delete(key)
-    alongBytes -= spans.bytes.length
-    return traceIds.isSubsetOf(spans.traceIds) ? spans : undefined
-  }
-
-  /** Nothing when it is gone, or cannot be read any more: the others must not wait for ever. */
-  function read(place: RequestPlace, traceIds: ReadonlySet<string>): Spans | undefined {
-    const hour = journal.hours().find(({ name }) => name.file === place.file)
-    const stored = hour?.read.request(place.request)
-    if (!stored) return undefined
-    const { receivedAt, encoding, body } = stored
+  /** Nothing when it cannot be read any more: the others must not wait for ever. */
+  function cutOrPass({ encoding, body }: StoredRequest, traceIds: Set<string>): [string, Uint8Array][] {
     try {
       const whole = gunzipSync(body, { chunkSize: chunkSizeOf(body) })
       // All of them first, so that only they are gone through for each.
-      const bytes = slice(whole, encoding, (id) => traceIds.has(id))
-      if (bytes !== whole) giveBack(whole)
+      const some = slice(whole, encoding, (id) => traceIds.has(id))
+      if (some !== whole) giveBack(whole)
       giveBack(body)
-      return bytes && { receivedAt, encoding, traceIds, bytes }
+      if (!some) return []
+      return [...traceIds].flatMap((traceId) => {
+        const spans = traceIds.size === 1 ? some : slice(some, encoding, (id) => id === traceId)
+        return spans ? [[traceId, gzipSync(spans, PACKING)]] : []
+      })
     } catch (error) {
       onError(error)
-      return undefined
+      return []
     }
   }
 
@@ -194,12 +171,6 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
 
   return {
     wake,
-    /** Takes what came along with a request that was just written. */
-    bring(place: RequestPlace, receivedAt: number, { encoding, traces, failed }: NewRequest): void {
-      if (!failed || alongBytes + failed.length > MAX_ALONG_BYTES) return
-      along.set(keyOf(place), { receivedAt, encoding, traceIds: failedIn(traces), bytes: failed })
-      alongBytes += failed.length
-    },
     /** Resolves when everything that became due up to and with a file is copied, or cannot be now. */
     async passed(file: number): Promise<void> {
       if (stopped || cursor.file > file) return
@@ -216,5 +187,3 @@ export function createKeeper(journal: Journal, kept: Kept, keptMs: number, onErr
     },
   }
 }
-
-const keyOf = ({ file, request }: RequestPlace) => `${file}/${request}`

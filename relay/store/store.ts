@@ -252,12 +252,12 @@ export function openStore(
     /** Resolves when the request is on disk. Rejects with {@link StoreUnavailable}; then nothing of it was kept. */
     append(request: NewRequest): Promise<void> {
       if (writer.isClosed()) return Promise.reject(new StoreUnavailable('The store is closed.'))
-      if (pending.length >= MAX_PENDING || pendingBytes + bytesOf(request) > MAX_PENDING_BYTES) {
+      if (pending.length >= MAX_PENDING || pendingBytes + request.body.length > MAX_PENDING_BYTES) {
         return Promise.reject(new StoreUnavailable('Too many requests are waiting.'))
       }
       return new Promise((resolve, reject) => {
         pending.push({ request, resolve, reject })
-        pendingBytes += bytesOf(request)
+        pendingBytes += request.body.length
         // Not at once: what comes in the same turn of the loop goes together.
         if (!committing && pending.length === 1) setImmediate(() => committing || commit())
       })
@@ -322,8 +322,6 @@ export function openStore(
     },
   }
 }
-
-const bytesOf = ({ body, failed }: NewRequest) => body.length + (failed?.length ?? 0)
 
 /** What the store does by itself, for the log. */
 export type StoreNotice =

@@ -76,11 +76,8 @@ async function answer(call: Call): Promise<Answers[Call['kind']]> {
       journal.current(call.at)
       if (!retention.makeRoom(onGone)) throw new Error('The store is as large as it may be.')
       const written = journal.append(call.requests, call.at)
-      for (const [index, request] of call.requests.entries()) {
-        keeper.bring({ file: written.file, request: written.first + index }, call.at, request)
-        // A copy, made for this thread.
-        giveBack(request.body)
-      }
+      // Copies, made for this thread.
+      for (const { body } of call.requests) giveBack(body)
       keeper.wake()
       return written
     }
