@@ -23,12 +23,13 @@ function attempt<T>(work: () => T, allowed: (error: unknown) => boolean = () => 
   }
 }
 
-function holds(body: Uint8Array, encoding: Encoding): void {
+/** Tells whether the body was taken. */
+function holds(body: Uint8Array, encoding: Encoding): boolean {
   const scanned = attempt(() => scan(body, encoding), isRefusal)
   const read = attempt(() => readStrictly(body, encoding))
   // Taken is what the specification takes, and nothing else.
   expect(scanned !== undefined).toBe(read !== undefined)
-  if (!scanned || !read) return
+  if (!scanned || !read) return false
 
   // Facts are those of the whole request, and what is kept is the whole request by the closed list.
   const reference = scrubbed(read)
@@ -69,6 +70,7 @@ function holds(body: Uint8Array, encoding: Encoding): void {
     }
     expect(found).toEqual(expected)
   }
+  return true
 }
 
 /** What is said twice is put together by JSON.stringify, which has no -0. */
@@ -87,7 +89,12 @@ function withoutEmptyLists(value: unknown): unknown {
 for (const encoding of ['protobuf', 'json'] as const) {
   test(`A scan of ${encoding} agrees with decoding it whole, whatever the body`, { timeout: HOUR_MS }, () => {
     const tape = fc.uint8Array({ maxLength: 600, size: 'max' })
-    const property = fc.property(tape, (bytes) => holds(bodyFrom(bytes, encoding), encoding))
+    let taken = 0
+    const property = fc.property(tape, (bytes) => {
+      taken += Number(holds(bodyFrom(bytes, encoding), encoding))
+    })
     fc.assert(property, { numRuns: Math.ceil(RUNS / 2) })
+    // Of the others it is held only that both refuse them.
+    expect(taken).toBeGreaterThan(RUNS / 20)
   })
 }
