@@ -132,6 +132,25 @@ it('continues a stream after Last-Event-ID', async () => {
   expect(rest).toEqual(all.slice(3))
 })
 
+it('has sixteen compilations of others at once, those included that are still being sent', async () => {
+  const senders: ReadableStreamDefaultController<Uint8Array>[] = []
+  const send = () =>
+    app.request('/compile', {
+      method: 'POST',
+      body: new ReadableStream<Uint8Array>({ start: (sender) => void senders.push(sender) }),
+      duplex: 'half',
+    } as RequestInit)
+  const sending = Array.from({ length: 16 }, send)
+  const refused = await send()
+  expect(refused.status).toBe(503)
+  expect(await refused.json()).toMatchObject({ error: { code: 'overloaded' } })
+  for (const sender of senders.slice(0, 16)) sender.close()
+  expect((await Promise.all(sending)).map(({ status }) => status)).not.toContain(503)
+  const next = send()
+  senders.at(-1)?.close()
+  expect((await next).status).not.toBe(503)
+})
+
 it('ends open streams and marks the run when the server stops', async () => {
   const run = runs.create('0123456789abcdef0123456789abcdef', INSTALL)
   run.append({ type: 'queued', ahead: 1 })

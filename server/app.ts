@@ -116,21 +116,25 @@ export function createApp({ runs, pipeline, working, hosts, keys, shutdown, read
     return c.body(Readable.toWeb(pdf.content) as ReadableStream)
   })
 
-  app.post('/compile', bodyLimit({ maxSize: MAX_COMPILE_BYTES, onError: tooLarge }), async (c) => {
+  // Before the body is read: what the relay passes on has no length, and is held as it comes.
+  app.use('/compile', async (_, next) => {
     if (compiling >= MAX_COMPILES) throw new Failure('overloaded')
     compiling++
     try {
-      const signal = AbortSignal.any([c.req.raw.signal, shutdown])
-      const compile = async () => {
-        const source = await readCompileSource(new Uint8Array(await c.req.arrayBuffer()), c.req.query('main'))
-        return pipeline.tectonic.compile(source, { trust: 'foreign', signal })
-      }
-      const log = pipeline.log.child({ request_id: c.req.header(REQUEST_ID_HEADER) })
-      const { pdf } = await working.add(inStage('compile', { parent: context.active() }, compile, log))
-      return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
+      await next()
     } finally {
       compiling--
     }
+  })
+  app.post('/compile', bodyLimit({ maxSize: MAX_COMPILE_BYTES, onError: tooLarge }), async (c) => {
+    const signal = AbortSignal.any([c.req.raw.signal, shutdown])
+    const compile = async () => {
+      const source = await readCompileSource(new Uint8Array(await c.req.arrayBuffer()), c.req.query('main'))
+      return pipeline.tectonic.compile(source, { trust: 'foreign', signal })
+    }
+    const log = pipeline.log.child({ request_id: c.req.header(REQUEST_ID_HEADER) })
+    const { pdf } = await working.add(inStage('compile', { parent: context.active() }, compile, log))
+    return c.body(new Uint8Array(pdf), 200, { 'Content-Type': 'application/pdf', 'Cache-Control': 'no-store' })
   })
 
   app.notFound((c) => answer(c, new Failure('request_invalid', { detail: 'There is no such route.' }), 404))
