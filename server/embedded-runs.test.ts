@@ -97,6 +97,26 @@ it('an ID is run twenty times at most', () => {
   expect(start().get(RUN)?.canRunAgain).toBe(false)
 })
 
+it('however much happens in an attempt, it has ten thousand events, and the last is its end', async () => {
+  const runs = start()
+  const run = runs.create(RUN, OWNER)
+  for (let ahead = 0; ahead < 10_010; ahead++) run.append({ type: 'queued', ahead })
+  run.append(DONE)
+  const told = await idsAndEvents(runs)
+  expect(told).toHaveLength(10_000)
+  expect(told.at(-1)).toEqual({ id: 10_000, event: DONE })
+})
+
+it('holds the newest five hundred ended runs in memory, with what is written nowhere: the details of failures', async () => {
+  const runs = start()
+  const failure = { ...new Failure('latex_invalid', { detail: 'line 3' }).toBody() }
+  const ids = Array.from({ length: 502 }, (_, index) => `${index}`.padStart(32, 'a'))
+  for (const id of ids) runs.create(id, OWNER).append({ type: 'failed', failure })
+  const hasDetail = (id: string | undefined) => JSON.stringify(runs.get(id ?? '')?.end).includes('line 3')
+  expect(ids.map(hasDetail).filter((has) => !has)).toHaveLength(1)
+  expect([hasDetail(ids[0]), hasDetail(ids[1])]).toEqual([false, true])
+})
+
 it('takes no run while it stops', () => {
   const runs = start()
   runs.interruptAll()

@@ -46,7 +46,6 @@ export function waitBefore(attempt: number, failure: Failure, now: number = Date
   if (attempt >= (invalid ? MAX_INVALID : MAX_ATTEMPTS)) return undefined
   if (invalid) return MENDABLE.has(reason ?? '') ? 0 : undefined
   if (code !== 'llm_error' && code !== 'llm_rate_limited' && code !== 'llm_unavailable') return undefined
-  if (reason === 'resting') return undefined
   // Its account is empty: that is not over in a moment.
   if (cause instanceof OpenAI.APIError && cause.code === 'insufficient_quota') return undefined
   const asked = cause instanceof OpenAI.APIError ? retryAfter(cause.headers, now) : undefined

@@ -240,6 +240,22 @@ it('sends no more than a bounded part of a long profile and posting', async () =
   expect(JSON.stringify(endpoint?.requests[0]?.body).length).toBeLessThan(60_000)
 })
 
+it('sends at most eighty statements, those that fit best', async () => {
+  const highlights = Array.from({ length: 120 }, (_, index) => `Did ${index}${index % 2 ? ' with Kafka' : ''}.`)
+  const profile = { ...request.profile, work: [{ name: 'N', highlights }] }
+  await tailor({ ...request, profile }, await llm('ok'), never)
+  const [, asked] = endpoint?.requests[0]?.body.messages ?? []
+  const { bullets } = JSON.parse(asked?.content ?? '').resume as { bullets: { text: string }[] }
+  expect(bullets).toHaveLength(80)
+  expect(bullets.filter(({ text }) => text.includes('Kafka'))).toHaveLength(60)
+})
+
+it('prints at most four projects, those that fit best', async () => {
+  const projects = ['Go', 'tea', 'Kafka', 'cakes', 'pies', 'Kafka and Go'].map((name) => ({ name }))
+  const resume = await tailor({ ...request, profile: { ...request.profile, projects } }, undefined, never)
+  expect(resume.projects.map(({ name }) => name)).toEqual(['Kafka and Go', 'Kafka', 'Go', 'tea'])
+})
+
 it('strikes out whole words only: somebody called Al keeps their algorithms', async () => {
   const profile = { basics: { name: 'Al' }, work: [{ name: 'N', highlights: ['Al wrote algorithms.'] }] }
   await tailor({ ...request, profile }, await llm('ok'), never)

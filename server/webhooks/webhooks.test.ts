@@ -119,6 +119,23 @@ const rows = (db: DatabaseSync) =>
     .all()
     .map((row) => ({ ...row }))
 
+it('sends eight at once and no more, and the next when one of them is done', async () => {
+  const held: ServerResponse[] = []
+  let most = 0
+  const { url, got } = await endpoint((response) => {
+    most = Math.max(most, held.push(response))
+  })
+  const { runs, outbox } = start([url])
+  for (let run = 0; run < 20; run++) finish(runs.create(`${run}`.padStart(32, 'a'), 'the owner'))
+  for (let sent = 8; sent <= 20; sent++) {
+    await expect.poll(() => got.length).toBeGreaterThanOrEqual(sent)
+    held.shift()?.writeHead(204).end()
+  }
+  for (const response of held) response.writeHead(204).end()
+  await expect.poll(() => outbox.waiting()).toBe(0)
+  expect(most).toBe(8)
+})
+
 it('tells of a run that is done, signed so that whoever has either secret can verify it, and without a word of whose it is', async () => {
   const { url, got } = await endpoint(204)
   const { runs, outbox } = start([url])
