@@ -7,8 +7,8 @@ export default defineConfig({
   testMatch: '**/*.spec.ts',
   testIgnore: '**/*.distributed.spec.ts',
   outputDir: 'test-results',
-  // Each worker has a browser and a stack of its own; two keep two cores busy without starving either.
-  workers: 2,
+  // Each worker has a browser and a stack of its own, and much of what is tested is how long something waits.
+  workers: 3,
   fullyParallel: false,
   retries: 0,
   timeout: 90_000,

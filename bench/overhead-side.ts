@@ -18,7 +18,7 @@ const LATEX = '\\documentclass{article}\\begin{document}Telemetry costs nothing.
 /** No spans, no lines of log, nothing counted. */
 const OFF = { OTEL_SDK_DISABLED: 'true', LOG_LEVEL: 'silent', NODE_OPTIONS: `--import=${UNCOUNTED}` }
 
-/** With telemetry, by how the backend behind the relay is; and without, twice: how much two that are the same differ. */
+/** With telemetry, by how the backend behind the relay is; and without, once at the pace of those whose backend is in trouble. */
 export const KINDS = ['on', 'off', 'off again', 'backend dead', 'backend silent', 'backend failing'] as const
 export type Kind = (typeof KINDS)[number]
 
