@@ -140,6 +140,18 @@ test('What is due is sent although there is always something newer', async () =>
   expect(sink.spanIds()).toEqual([1, 2, 3, 4].map(id))
 })
 
+test('A backend that sends elsewhere is not followed, for the keys would go there; it is tried again', async () => {
+  const elsewhere = await startSink()
+  const sink = await startSink((_, nth) =>
+    nth === 1 ? { status: 308, headers: { location: elsewhere.url } } : { status: 200 },
+  )
+  const relay = startRelay(sink.url)
+  await send(relay, [sampleSpan(id(1), failed)])
+  await sink.arrived(2)
+  expect(sink.spanIds()).toEqual([id(1), id(1)])
+  expect(elsewhere.arrivals).toEqual([])
+})
+
 test('Only what is due is forwarded: errors and one trace in a hundred, cut out of what came with them', async () => {
   const sink = await startSink()
   const relay = startRelay(sink.url)
