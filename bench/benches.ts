@@ -104,7 +104,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 1,
       run: async (runs) => (await import('./ingest.ts')).benchIngest(runs),
       remark:
-        'Not by how much is written or scanned: beside each other, unpacking, scanning and writing alone cost a third of what the relay does. By a profile of it, a third of its time goes into the scan, a sixth into unpacking, a sixth into the copies of failed traces and a tenth into the collection of garbage. Next: to cut failed traces out while their request is unpacked, which saves unpacking it twice.',
+        'Not by how much is written or scanned: beside each other, unpacking, scanning and writing alone cost a third of what the relay does. By a profile of it, a third of its time goes into the scan, a sixth into unpacking, a sixth into the copies of failed traces and a tenth into the collection of garbage. To cut failed traces out while their request is unpacked was tried: what it saves is less than what one round differs from the next. Next: more rounds, and packing what is kept by the hour instead of by the trace.',
     },
     scale: {
       about:

@@ -27,6 +27,7 @@ import { rounded } from './median.ts'
 import { startMixedLoad } from './mixed-load.ts'
 import { faultsAround, type Happened, inTurn, kills } from './soak-faults.ts'
 import { watchGrowth } from './soak-watch.ts'
+import { atMost, none } from './target.ts'
 import type { Trend } from './trend.ts'
 import { LOOP_WATCH } from './watched-loop.ts'
 
@@ -146,13 +147,13 @@ export async function benchSoak(minutes: number): Promise<Measured> {
           bytesPerRun.second / bytesPerRun.first,
           1.1,
         ),
-        most('runs without an end', counts['run: stuck'] ?? 0, 0),
-        most('visits with an extension that did not end, or not as they should', strange(counts), 0),
-        most('spans that were answered for and not found right after', counts['look-up: missing'] ?? 0, 0),
-        most('due spans lost, or not forwarded in the end', forward.lost + forward.behind, 0),
-        most('checks that failed while nothing was wrong', falsely.length, 0),
-        most('relay and server dead without having been killed', died.length, 0),
-        most('processes and folders of compilations left', left.children + left.jobs, 0),
+        none('runs without an end', counts['run: stuck'] ?? 0),
+        none('visits with an extension that did not end, or not as they should', strange(counts)),
+        none('spans that were answered for and not found right after', counts['look-up: missing'] ?? 0),
+        none('due spans lost, or not forwarded in the end', forward.lost + forward.behind),
+        none('checks that failed while nothing was wrong', falsely.length),
+        none('relay and server dead without having been killed', died.length),
+        none('processes and folders of compilations left', left.children + left.jobs),
       ],
     }
   } finally {
@@ -169,9 +170,11 @@ async function jobsIn(folder: string): Promise<Set<string>> {
   return new Set((await readdir(folder)).filter((name) => name.startsWith('pass-ats-compile-')))
 }
 
-function most(claim: string, value: number, limit: number): Target {
-  return { claim, value: rounded(value), limit, ok: value <= limit }
-}
+/** Slopes are no more exact than that. */
+const most = (claim: string, value: number, limit: number): Target => ({
+  ...atMost(claim, value, limit),
+  value: rounded(value),
+})
 
 function growthTargets(trends: Record<string, Trend>): Target[] {
   const part = (claim: string, name: string) => {
