@@ -110,7 +110,11 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     host,
     port,
     hosts,
-    connections: { requestMs: number('RELAY_REQUEST_SECONDS', 60, 0.1, 3_600) * 1_000, max: maxConnections },
+    connections: {
+      requestMs: number('RELAY_REQUEST_SECONDS', 60, 0.1, 3_600) * 1_000,
+      max: maxConnections,
+      stopMs: number('RELAY_STOP_SECONDS', 1.5, 0.1, 3_600) * 1_000,
+    },
     metrics: { host: text('RELAY_METRICS_HOST', '127.0.0.1'), port: integer('RELAY_METRICS_PORT', 9464, 0, 65_535) },
     serverUrl: url('SERVER_URL', 'http://127.0.0.1:4320'),
     serverKey: readSecrets('SERVER_KEY', text('SERVER_KEY', ''))[0],

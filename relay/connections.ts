@@ -6,6 +6,8 @@ export interface ConnectionLimits {
   requestMs: number
   /** How many at once. Further ones are closed before anything is read of them. */
   max: number
+  /** How long those that are busy may take to end when the relay stops. */
+  stopMs: number
 }
 
 /** A request's head is small: who takes longer holds a connection, and means to. */
@@ -16,7 +18,7 @@ const KEEP_ALIVE_MS = 15_000
 const CHECK_EVERY_MS = 1_000
 
 /** What node:http is told. A request that is late is a 408 without a body; its connection is closed. */
-export function connectionOptions({ requestMs }: ConnectionLimits): ServerOptions {
+export function connectionOptions({ requestMs }: Pick<ConnectionLimits, 'requestMs'>): ServerOptions {
   return {
     headersTimeout: Math.min(MAX_HEAD_MS, requestMs),
     requestTimeout: requestMs,

@@ -28,9 +28,8 @@ import { openTraceStore } from './trace-store.ts'
 
 const connectionsRefused = counter(METRICS.relayConnectionsRefused)
 
-/** How long connections may take to end, and the forwarder to send what is left, when the relay stops. */
-const CLOSE_MS = 1_500
 const CLOSE_IDLE_MS = 20
+/** How long the forwarder may take to send what is left when the relay stops. */
 const FORWARD_MS = 1_200
 /** How often the store is tended: what is past its time goes, and what has no room. */
 const TEND_EVERY_MS = 10_000
@@ -126,7 +125,7 @@ async function start(config: Config, book: Logbook, log: Log): Promise<void> {
     shutdown.abort(new DOMException('The relay stops.', 'AbortError'))
     // A kept-alive connection that becomes idle only now is not closed by close() itself.
     const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_MS)
-    const impatience = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+    const impatience = setTimeout(() => server.closeAllConnections(), config.connections.stopMs)
     await closed
     clearInterval(idle)
     clearTimeout(impatience)

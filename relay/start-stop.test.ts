@@ -17,7 +17,8 @@ import {
 
 const BODY = encode(sampleRequest([sampleSpan('00f067aa0ba902b7')]), 'json')
 
-const relayAt = (path: string) => startRelay({ RELAY_STORE: path, RELAY_SERVICE_KEYS: `collector:${SERVICE_KEY}` })
+const relayAt = (path: string, env: Record<string, string> = {}) =>
+  startRelay({ RELAY_STORE: path, RELAY_SERVICE_KEYS: `collector:${SERVICE_KEY}`, ...env })
 const spansAt = async (url: string) => {
   const answer = await fetch(`${url}/api/traces/${TRACE_ID}`, { headers: AS_STAFF })
   return answer.status === 404 ? [] : [...spansOf(await answer.json())]
@@ -58,7 +59,7 @@ function saying(child: Awaited<ReturnType<typeof startRelay>>['child'], message:
 
 test('Spans that are on their way at SIGTERM are stored and answered for; new connections are refused; then it exits 0', async () => {
   const path = temporaryPath()
-  const { url, child, exited } = await relayAt(path)
+  const { url, child, exited } = await relayAt(path, { RELAY_STOP_SECONDS: '60' })
   const { closed, sendRest } = await halfSent(url)
   const stopping = saying(child, 'relay stopping')
   child.kill('SIGTERM')
