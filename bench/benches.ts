@@ -91,7 +91,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 60,
       run: async (runs) => (await import('./soak.ts')).benchSoak(runs),
       remark:
-        'The growth of what the relay holds was a leak: each request that was passed on with a body stayed, by a listener that knew it. It has been mended since, and is to be measured again. With the bytes of the store the record of look-ups was counted, which grows up to a bound of its own; it is counted no more.',
+        'The server’s memory grew while what it holds without its rubbish did not: its collector had little time, on a machine that ran the whole test suite beside it in the second half. Next: the same on an idle machine, to see whether it stays below.',
     },
     runs: {
       about:
