@@ -26,7 +26,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 300,
       run: async (runs) => (await import('./overhead.ts')).benchOverhead(runs),
       remark:
-        'A run through the browser took 24 ms longer with telemetry (5 in 100), its answer 4, its first event 14; and one without telemetry that worked at a third of the pace took as much longer as that. With a backend in trouble it is compared here with what works three times as often, so that this difference is in it; from the next measurement on, with what works at the same pace. Found by a profile and mended since: a thread for hooks on imported modules, for which the server stood still whenever a PDF was opened. What is left is spread over all that happens at the relay for a request: twice the CPU, none of it more than a tenth. Next: spans of the relay without one for the client’s side.',
+        'A run through the browser took 24 ms longer with telemetry (5 in 100), its answer 4, its first event 14; and one without telemetry that worked at a third of the pace took as much longer as that. With a backend in trouble it is compared here with what works three times as often, so that this difference is in it; from the next measurement on, with what works at the same pace. Found by a profile and mended since: a thread for hooks on imported modules, for which the server stood still whenever a PDF was opened. The relay uses three times the CPU for a round, a part of it while nobody asks anything of it; no single function stands out. Next: spans of the relay without one for the client’s side.',
     },
     tracer: {
       about: 'what tracing costs a span, an extraction and a run, against none',

@@ -80,7 +80,7 @@ const sdk = new NodeSDK({
 sdk.start()
 
 // Patched when it is required, and for those who import it, too: there is one Server. The hook for imported modules would be
-// a thread more, for which this one stands still whenever anything is resolved: 3 ms of each run in pdf.js alone.
+// a thread more, for which this one stands still whenever anything is resolved, as pdf.js does with each document.
 if (!isOff) createRequire(import.meta.url)('node:http')
 
 /** Exports what is left, waiting at most two seconds for a relay that may be gone. */
