@@ -50,6 +50,8 @@ export interface Used {
 
 export interface Side {
   kind: Kind
+  /** A round for relay and server only. */
+  warmUp(): Promise<void>
   round(): Promise<Waits>
   used(): Promise<Used>
   stop(): Promise<void>
@@ -74,6 +76,10 @@ export async function startSide(kind: Kind, chromium: string, extensionDir: stri
   let rounds = 0
   return {
     kind,
+    async warmUp() {
+      await ask.forRun(profile)
+      await ask.forPdf()
+    },
     async round() {
       rounds += 1
       // Where the backend is in trouble, there is always something for it.

@@ -28,7 +28,8 @@ import { untraced } from './untraced-extension.ts'
 const CONTENT_SCRIPT = fileURLToPath(new URL('../extension/content.ts', import.meta.url))
 /** Rounds until all are started anew: how a process happens to lie in memory stays as it is, and costs by chance. */
 const BLOCK = 100
-const WARM_UP = 5
+/** Relays and servers run for days, and what they do for the first times takes several times as long. A browser's worker is young. */
+const WARM_UP = { servers: 50, all: 5 }
 /**
  * The others than on and off take part in one round of so many, to be compared with each other: what works at another pace
  * finds its caches in another state, which was seen to make as much of a difference as all of telemetry.
@@ -85,7 +86,8 @@ async function block(
   const sides: Side[] = []
   try {
     for (const kind of KINDS) sides.push(await start(kind))
-    for (let round = 0; round < WARM_UP; round++) for (const side of sides) await side.round()
+    for (let round = 0; round < WARM_UP.servers; round++) for (const side of sides) await side.warmUp()
+    for (let round = 0; round < WARM_UP.all; round++) for (const side of sides) await side.round()
     for (const side of sides) await side.used()
     for (let round = 0; round < count; round++) {
       const some = sides.filter(({ kind }) => round % SELDOM === 0 || kind === 'on' || kind === 'off')
