@@ -185,8 +185,8 @@ export async function startTemporaryStack(
 
 /** Node's arguments for either process. */
 export function argumentsOf(name: 'relay' | 'server', entry = `${name}/main.ts`): string[] {
-  // What the relay makes lives as long as one request: more room for the young would only be filled.
-  const young = name === 'relay' ? ['--max-semi-space-size=2'] : []
+  // MiB. What the relay makes lives as long as one request: with half of the default 16 it uses no more CPU, and less memory.
+  const young = name === 'relay' ? ['--max-semi-space-size=8'] : []
   return [...young, '--import', `./${name}/telemetry.ts`, entry]
 }
 

@@ -35,6 +35,8 @@ export class Edits {
 
   /** Forgets every edit but the first `count`; `delta` is what it was then. */
   rollback(count: number, delta: number): void {
+    // Nearly always: to set the length of an array is slow, even to what it is.
+    if (this.count === count) return
     this.#froms.length = count
     this.#tos.length = count
     this.#texts.length = count
