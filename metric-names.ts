@@ -7,6 +7,12 @@
  * Sources: OpenTelemetry semantic conventions (HTTP, GenAI) in Prometheus' spelling; our own begin with `pass_`.
  */
 
+/**
+ * How often a process looks how late its timers are, milliseconds; what `nodejs_eventloop_lag_*` tells has this in it. The
+ * Prometheus client's 10 is nearly all that a process with nothing to do uses; what keeps the loop for less than this may go unseen.
+ */
+export const LAG_EVERY_MS = 50
+
 /** Seconds, of HTTP requests: the buckets that the HTTP conventions advise. */
 const HTTP_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] as const
 /** Seconds, of a model's answers: the buckets that the GenAI conventions advise. */

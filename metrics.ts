@@ -9,7 +9,7 @@ import { once as firstOf } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { isSpanContextValid, trace } from '@opentelemetry/api'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { METRICS, type Metric } from './metric-names.ts'
+import { LAG_EVERY_MS, METRICS, type Metric } from './metric-names.ts'
 
 /** What an unlisted value becomes. */
 export const OTHER = 'other'
@@ -176,7 +176,11 @@ export async function serveMetrics(
   server.unref()
   server.listen(port, host)
   await firstOf(server, 'listening')
-  collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: UTILIZATION_EVERY_MS })
+  collectDefaultMetrics({
+    register: registry,
+    eventLoopUtilizationTimeout: UTILIZATION_EVERY_MS,
+    eventLoopMonitoringPrecision: LAG_EVERY_MS,
+  })
   gauge(METRICS.buildInfo).set({ service, version }, 1)
   const address = server.address()
   return {

@@ -18,9 +18,8 @@ const LATEX = '\\documentclass{article}\\begin{document}Telemetry costs nothing.
 /** No spans, no lines of log, nothing counted. */
 const OFF = { OTEL_SDK_DISABLED: 'true', LOG_LEVEL: 'silent', NODE_OPTIONS: `--import=${UNCOUNTED}` }
 
-/** With telemetry, by how the backend behind the relay is; and without, once at the pace of those whose backend is in trouble. */
-export const KINDS = ['on', 'off', 'off again', 'backend dead', 'backend silent', 'backend failing'] as const
-export type Kind = (typeof KINDS)[number]
+/** With telemetry, without, and with it while the backend behind the relay is in trouble. */
+export type Kind = 'on' | 'off' | 'backend dead' | 'backend silent' | 'backend failing'
 
 const TREATMENTS: Partial<Record<Kind, Treatment>> = {
   on: TAKEN,
@@ -58,7 +57,7 @@ export interface Side {
 }
 
 export async function startSide(kind: Kind, chromium: string, extensionDir: string, profile: object): Promise<Side> {
-  const isOff = kind.startsWith('off')
+  const isOff = kind === 'off'
   const treatment = TREATMENTS[kind]
   const backend = treatment && (await startBackend(() => treatment))
   const endpoint = backend?.url ?? (kind === 'backend dead' ? `http://127.0.0.1:${await freePort()}` : undefined)

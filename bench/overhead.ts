@@ -19,7 +19,7 @@ import { builtCode } from './built-code.ts'
 import { noTelemetry } from './extension-size.ts'
 import { measureExtraction } from './extraction-cost.ts'
 import { median, rounded } from './median.ts'
-import { KINDS, type Kind, type Side, startSide, type Used, type Waits } from './overhead-side.ts'
+import { type Kind, type Side, startSide, type Used, type Waits } from './overhead-side.ts'
 import { percentile } from './percentile.ts'
 import { atMost } from './target.ts'
 import { largestPosting } from './tracer.ts'
@@ -27,14 +27,17 @@ import { untraced } from './untraced-extension.ts'
 
 const CONTENT_SCRIPT = fileURLToPath(new URL('../extension/content.ts', import.meta.url))
 /** Rounds until all are started anew: how a process happens to lie in memory stays as it is, and costs by chance. */
-const BLOCK = 100
+const BLOCK = 50
 /** Relays and servers run for days, and what they do for the first times takes several times as long. A browser's worker is young. */
 const WARM_UP = { servers: 50, all: 5 }
 /**
- * The others than on and off take part in one round of so many, to be compared with each other: what works at another pace
- * finds its caches in another state, which was seen to make as much of a difference as all of telemetry.
+ * Those that are up together, each in every round: what works at another pace than its like was seen to differ from it as much
+ * as all of telemetry makes, and so did two beside which more were up. The second group has a third of the rounds.
  */
-const SELDOM = 3
+const GROUPS = [
+  { backend: 'well', of: ['on'], share: 1 },
+  { backend: 'in trouble', of: ['backend dead', 'backend silent', 'backend failing'], share: 1 / 3 },
+] as const satisfies { backend: string; of: readonly Kind[]; share: number }[]
 const MAX_RATIO = 1.03
 const WAITS = {
   clickToPdf: 'click to PDF',
@@ -44,8 +47,13 @@ const WAITS = {
   compile: 'POST /compile to its PDF',
 } as const satisfies Record<keyof Waits, string>
 
-type Rounds = Map<Kind, Waits>[]
-type Blocks = Map<Kind, Used>[]
+interface Group {
+  backend: string
+  /** With telemetry; `off` is beside them. */
+  of: readonly Kind[]
+  rounds: Map<Kind, Waits>[]
+  blocks: Map<Kind, Used>[]
+}
 
 /** `pairs` times with and without. */
 export async function benchOverhead(pairs: number): Promise<Measured> {
@@ -63,13 +71,16 @@ export async function benchOverhead(pairs: number): Promise<Measured> {
     await writeFile(join(bare, 'content.js'), await builtCode(CONTENT_SCRIPT, [noTelemetry]))
     await expectUntraced(traced, bare)
     const profile = JSON.parse(await readFile(new URL('../fixtures/profiles/long.json', import.meta.url), 'utf8'))
-    const start = (kind: Kind) => startSide(kind, chromium, kind.startsWith('off') ? bare : traced, profile)
-    const rounds: Rounds = []
-    const blocks: Blocks = []
-    for (let left = pairs; left > 0; left -= BLOCK) {
-      await block(start, Math.min(BLOCK, left), rounds, blocks)
+    const start = (kind: Kind) => startSide(kind, chromium, kind === 'off' ? bare : traced, profile)
+    const groups: Group[] = []
+    for (const { share, ...which } of GROUPS) {
+      const group: Group = { ...which, rounds: [], blocks: [] }
+      for (let left = Math.ceil(pairs * share); left > 0; left -= BLOCK) {
+        await block(start, group, Math.min(BLOCK, left))
+      }
+      groups.push(group)
     }
-    return measuredFrom(rounds, blocks, await extractionCost(chromium))
+    return measuredFrom(groups, await extractionCost(chromium))
   } finally {
     process.stderr.write('\n')
     await rm(folder, { recursive: true, force: true })
@@ -79,26 +90,24 @@ export async function benchOverhead(pairs: number): Promise<Measured> {
 
 async function block(
   start: (kind: Kind) => Promise<Side>,
+  { of, rounds, blocks }: Group,
   count: number,
-  rounds: Rounds,
-  blocks: Blocks,
 ): Promise<void> {
   const sides: Side[] = []
   try {
-    for (const kind of KINDS) sides.push(await start(kind))
+    for (const kind of [...of, 'off'] as const) sides.push(await start(kind))
     for (let round = 0; round < WARM_UP.servers; round++) for (const side of sides) await side.warmUp()
     for (let round = 0; round < WARM_UP.all; round++) for (const side of sides) await side.round()
     for (const side of sides) await side.used()
     for (let round = 0; round < count; round++) {
-      const some = sides.filter(({ kind }) => round % SELDOM === 0 || kind === 'on' || kind === 'off')
       const waits = new Map<Kind, Waits>()
       // Each is as often before any other as behind it.
-      for (const side of turned(some, round)) waits.set(side.kind, await side.round())
+      for (const side of turned(sides, round)) waits.set(side.kind, await side.round())
       rounds.push(waits)
       process.stderr.write(`\r  ${rounds.length} `)
     }
     const used = new Map<Kind, Used>()
-    for (const side of sides) used.set(side.kind, perRound(await side.used(), side.kind, count))
+    for (const side of sides) used.set(side.kind, perRound(await side.used(), count))
     blocks.push(used)
   } finally {
     for (const side of sides) await side.stop()
@@ -112,53 +121,47 @@ function turned<T>(values: readonly T[], round: number): T[] {
 }
 
 /** A round is a run through the browser, one without it, and a compilation. */
-function perRound(used: Used, kind: Kind, count: number): Used {
-  const rounds = kind === 'on' || kind === 'off' ? count : Math.ceil(count / SELDOM)
-  const { relayCpuMs, serverCpuMs, extensionCpuMs, ...memory } = used
+function perRound({ relayCpuMs, serverCpuMs, extensionCpuMs, ...memory }: Used, rounds: number): Used {
   const per = (ms: number) => rounded(ms / rounds)
   return { relayCpuMs: per(relayCpuMs), serverCpuMs: per(serverCpuMs), extensionCpuMs: per(extensionCpuMs), ...memory }
 }
 
-function measuredFrom(
-  rounds: Rounds,
-  blocks: Blocks,
-  extraction: Awaited<ReturnType<typeof extractionCost>>,
-): Measured {
-  const waits = Object.keys(WAITS) as (keyof Waits)[]
-  const pairsOf = (kind: Kind, wait: keyof Waits): Pair[] =>
-    rounds.flatMap((round) => {
-      const [one, other] = [round.get(kind), round.get(kind.startsWith('backend') ? 'off again' : 'off')]
-      return one && other ? [{ with: one[wait], without: other[wait] }] : []
-    })
-  const others = KINDS.filter((kind) => kind !== 'off')
-  const ratios = new Map(
-    others.map((kind) => [kind, new Map(waits.map((wait) => [wait, compared(pairsOf(kind, wait))]))]),
+function measuredFrom(groups: readonly Group[], extraction: Awaited<ReturnType<typeof extractionCost>>): Measured {
+  const names = Object.keys(WAITS) as (keyof Waits)[]
+  const comparisons = groups.flatMap(({ of, rounds }) =>
+    of.map((kind) => [kind, new Map(names.map((name) => [name, compared(pairsOf(rounds, kind, name))]))] as const),
   )
   const target = (what: string, kind: Kind, { to }: Ratio) => {
     const telemetry = kind === 'on' ? 'with telemetry' : `with telemetry, ${kind}`
     return atMost(`${what}, ${telemetry}: ratio of medians to without, upper bound`, to, MAX_RATIO)
   }
-  const { first } = extraction
+  const { ratio } = extraction.first
   return {
     results: {
-      pairs: rounds.length,
-      waits: Object.fromEntries([...ratios].map(([kind, of]) => [kind, Object.fromEntries(of)])),
+      pairs: groups[0]?.rounds.length,
+      waits: Object.fromEntries(comparisons.map(([kind, waits]) => [kind, Object.fromEntries(waits)])),
       extraction,
-      used: Object.fromEntries(KINDS.map((kind) => [kind, usedBy(blocks, kind)])),
+      used: Object.fromEntries(
+        groups.map(({ backend, of, blocks }) => {
+          const kinds: Kind[] = [...of, 'off']
+          return [`backend ${backend}`, Object.fromEntries(kinds.map((kind) => [kind, usedBy(blocks, kind)]))]
+        }),
+      ),
     },
     targets: [
-      ...others
-        .filter((kind) => kind !== 'off again')
-        .flatMap((kind) =>
-          waits.map((wait) => target(WAITS[wait], kind, ratios.get(kind)?.get(wait)?.ofMedians as Ratio)),
-        ),
-      target('reading the largest posting', 'on', {
-        ratio: first.ratio.median,
-        from: first.ratio.from,
-        to: first.ratio.to,
-      }),
+      ...comparisons.flatMap(([kind, waits]) =>
+        [...waits].map(([name, { ofMedians }]) => target(WAITS[name], kind, ofMedians)),
+      ),
+      target('reading the largest posting', 'on', { ...ratio, ratio: ratio.median }),
     ],
   }
+}
+
+function pairsOf(rounds: Group['rounds'], kind: Kind, name: keyof Waits): Pair[] {
+  return rounds.map((round) => ({
+    with: round.get(kind)?.[name] ?? Number.NaN,
+    without: round.get('off')?.[name] ?? Number.NaN,
+  }))
 }
 
 function compared(pairs: readonly Pair[]) {
@@ -173,7 +176,7 @@ function compared(pairs: readonly Pair[]) {
   }
 }
 
-function usedBy(blocks: Blocks, kind: Kind): Record<string, number> {
+function usedBy(blocks: Group['blocks'], kind: Kind): Record<string, number> {
   const all = blocks.flatMap((block) => block.get(kind) ?? [])
   const names = Object.keys(all[0] ?? {}) as (keyof Used)[]
   return Object.fromEntries(names.map((name) => [name, rounded(median(all.map((used) => used[name])))]))

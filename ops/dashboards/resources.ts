@@ -1,5 +1,5 @@
 /** What is used up: memory, CPU, the event loop, Tectonic, the model's quota and its cost, the store and its queues. */
-import { METRICS } from '../../metric-names.ts'
+import { LAG_EVERY_MS, METRICS } from '../../metric-names.ts'
 import { board } from './board.ts'
 import { all, each, increase, now, orZero, percentile, rate, STEP, series, sum } from './expression.ts'
 import { graph, type Limits, NONE, stat } from './panel.ts'
@@ -11,6 +11,8 @@ const MEBIBYTE = 1024 ** 2
 const ofProcess = (expression: string) =>
   `${expression} * on (instance) group_left (service) ${METRICS.buildInfo.name}{service=~"$service", version=~"$version"}`
 const NAME = '{{service}} {{instance}}'
+/** By how much timers were late, seconds, of a metric that has the time between them in it. */
+const late = (metric: string) => `clamp_min(${metric} - ${LAG_EVERY_MS / 1_000}, 0)`
 
 /** A gauge against what it may be at most: 0 to 1. */
 const filled = (used: string, limit: string) => `max(${used}) / (max(${limit}) > 0)`
@@ -112,8 +114,8 @@ const processes = [
     unit: 's',
     limits: { warning: 0.1, critical: 0.5 },
     queries: [
-      { expr: ofProcess('nodejs_eventloop_lag_p99_seconds'), name: `${NAME} P99` },
-      { expr: ofProcess('nodejs_eventloop_lag_p50_seconds'), name: `${NAME} P50` },
+      { expr: ofProcess(late('nodejs_eventloop_lag_p99_seconds')), name: `${NAME} P99` },
+      { expr: ofProcess(late('nodejs_eventloop_lag_p50_seconds')), name: `${NAME} P50` },
     ],
     empty: 'no process answers',
   }),
