@@ -185,7 +185,8 @@ export async function startTemporaryStack(
 
 /** Node's arguments for either process. */
 export function argumentsOf(name: 'relay' | 'server', entry = `${name}/main.ts`): string[] {
-  // MiB. What the relay makes lives as long as one request: with half of the default 16 it uses no more CPU, and less memory.
+  // MiB, half of the default. What the relay makes lives as long as one request: more room would only be filled, and with much
+  // less the collector comes too often.
   const young = name === 'relay' ? ['--max-semi-space-size=8'] : []
   return [...young, '--import', `./${name}/telemetry.ts`, entry]
 }
