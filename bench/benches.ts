@@ -100,6 +100,8 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
         'runs one after another: processes, files, handles and memory they leave, and what writing them down costs',
       runs: 1_000,
       run: async (runs) => (await import('./runs.ts')).benchRuns(runs),
+      remark:
+        'Nothing stays but memory, and of that what V8 has taken for its heap and does not give back on a machine that has plenty: it levels off in the second half, and the soak found what is held without its rubbish to stay as it is. Next: to measure that here, too, instead of the resident memory alone.',
     },
   },
   'How much does it take, and how soon is it found?': {
