@@ -1,8 +1,8 @@
 import { context, TraceFlags, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { counting, type Sample, samplesIn, scrape, sumOf } from './fixtures/metrics/scraped.ts'
-import { METRICS, type Metric } from './metric-names.ts'
+import { LAG_EVERY_MS, METRICS, type Metric } from './metric-names.ts'
 import { counter, gauge, histogram, metricsText, serveMetrics } from './metrics.ts'
 
 const TRACE_ID = '0123456789abcdef0123456789abcdef'
@@ -137,6 +137,15 @@ it('They are served on a port of their own, as OpenMetrics, with those of the pr
     ]) {
       expect([name, samples.filter((sample) => sample.name === name).length]).toEqual([name, 1])
     }
+    const late = async () => {
+      const text = await (await fetch(url)).text()
+      const seconds = sumOf(samplesIn(text), 'nodejs_eventloop_lag_p50_seconds', {})
+      // Less is what it says before it has looked, and each answer begins anew.
+      return seconds > 0.001 && seconds
+    }
+    // With the time between two looks in it, which the dashboard takes off.
+    const told = await vi.waitUntil(late, { interval: 4 * LAG_EVERY_MS, timeout: 10_000 })
+    expect(told).toBeGreaterThan((0.8 * LAG_EVERY_MS) / 1_000)
     expect((await fetch(url, { method: 'POST' })).status).toBe(404)
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404)
     await expect(serveMetrics({ host: '127.0.0.1', port }, who)).rejects.toThrow('EADDRINUSE')
