@@ -26,7 +26,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 300,
       run: async (runs) => (await import('./overhead.ts')).benchOverhead(runs),
       remark:
-        'A run through the browser takes 21 ms longer with telemetry; the interval is wide, from 2 to 11 in 100, because one and the same stack is now faster and now slower for a while. What is called right after it (its answer 3 ms later, its first event 7) is slower mostly for what the extension does once a run has ended, when it goes over what it holds: with an extension that traces and servers that do not, it was nearly as much slower. Beside POST /compile, which comes last, nothing is left of that. A backend in trouble makes no difference that could be told from none: the same relay was 8, 4 and 0 in 100 slower with three of them. Reading a page takes 0.1 ms longer. Next: an extension that settles a run when the browser is idle, exports that wait until no run is under way, and more rounds.',
+        'A run through the browser takes 21 ms longer with telemetry; the interval is wide, from 2 to 11 in 100, since one and the same stack is now faster and now slower for a while. What is called right after it (its answer 3 ms later, its first event 7) may be slower for what the run leaves behind: its spans are exported then, and the extension goes over what it holds. That could not be told apart. Beside POST /compile, which comes last, nothing is left of that. A backend in trouble makes no difference that could be told from none: the same relay was 8, 4 and 0 in 100 slower with three of them. Reading a page takes 0.1 ms longer. Next: more rounds, and then exports that wait until no run is under way.',
     },
     tracer: {
       about: 'what tracing costs a span, an extraction and a run, against none',
@@ -101,7 +101,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 1_000,
       run: async (runs) => (await import('./runs.ts')).benchRuns(runs),
       remark:
-        'Nothing stays but memory, and of that what V8 has taken for its heap and does not give back on a machine that has plenty: it levels off in the second half, and the soak found what is held without its rubbish to stay as it is. Next: to measure that here, too, instead of the resident memory alone.',
+        'Nothing stays but memory, most of it probably what V8 has taken for its heap and does not give back on a machine that has plenty: it levels off in the second half, and the soak found what is held without its rubbish to stay as it is. Next: to measure that here, too, instead of the resident memory alone.',
     },
   },
   'How much does it take, and how soon is it found?': {
@@ -110,7 +110,7 @@ export const QUESTIONS: Record<string, Record<string, Bench>> = {
       runs: 1,
       run: async (runs) => (await import('./ingest.ts')).benchIngest(runs),
       remark:
-        'Above the 160,000 and 200,000 spans a second, 7 in 100 below the 450,000; relays of the same code differ by more than that from one start to the next. Nearly two fifths of the CPU are the writing thread\u2019s, and half of that goes into the copies of failed traces, which are unpacked, cut out and packed again. With full decoding all of this is done as well, which keeps the ratio below the four that were promised. What is sent without gzip holds the most memory: it is packed here, and waits. Next: to cut failed traces out while their request is unpacked anyway, and to pack what is kept by the hour instead of by the trace.',
+        'Above the 160,000 and 200,000 spans a second, 7 in 100 below the 450,000; relays of the same code differ by more than that from one start to the next. By a profile, nearly two fifths of the CPU are the writing thread\u2019s, and about half of that goes into the copies of failed traces, which are unpacked, cut out and packed again. With full decoding all of this is done as well, which keeps the ratio below the four that were promised. What is sent without gzip holds the most memory: it is packed here. Next: to cut failed traces out while their request is unpacked anyway, and to pack what is kept by the hour instead of by the trace.',
     },
     scale: {
       about:

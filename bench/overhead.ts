@@ -28,11 +28,11 @@ import { untraced } from './untraced-extension.ts'
 const CONTENT_SCRIPT = fileURLToPath(new URL('../extension/content.ts', import.meta.url))
 /** Rounds until all are started anew: how a process happens to lie in memory stays as it is, and costs by chance. */
 const BLOCK = 50
-/** Relays and servers run for days, and what they do for the first times takes several times as long. A browser's worker is young. */
+/** Relays and servers run for days: their first rounds, which are slower, are not what a person meets. A browser's worker is young. */
 const WARM_UP = { servers: 50, all: 5 }
 /**
  * Those that are up together, each in every round: what works at another pace than its like was seen to differ from it as much
- * as all of telemetry makes, and so did two beside which more were up. The second group has a third of the rounds.
+ * as all of telemetry makes. The second group has a third of the rounds.
  */
 const GROUPS = [
   { backend: 'well', of: ['on'], share: 1 },
@@ -138,7 +138,6 @@ function measuredFrom(groups: readonly Group[], extraction: Awaited<ReturnType<t
   const { ratio } = extraction.first
   return {
     results: {
-      pairs: groups[0]?.rounds.length,
       waits: Object.fromEntries(comparisons.map(([kind, waits]) => [kind, Object.fromEntries(waits)])),
       extraction,
       used: Object.fromEntries(
